@@ -1,0 +1,203 @@
+"""The results of a study as frozen dataclasses: what ``summary.json`` holds, key for key.
+
+``storage.to_plain`` writes them (a field ``class_`` becomes the key ``class``), ``storage.from_plain`` reads them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResult:
+    """One class against the rest. Ratios are in 0..1, or None where their denominator is zero."""
+
+    class_: str
+    support: int
+    tp: int
+    tn: int
+    fp: int
+    fn: int
+    precision: float | None
+    recall: float | None
+    specificity: float | None
+    accuracy: float
+    f1: float | None
+    auc: float | None
+    average_precision: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """A mean of the per-class values over the classes in which they exist."""
+
+    precision: float | None
+    recall: float | None
+    specificity: float | None
+    f1: float | None
+    auc: float | None
+    average_precision: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MacroWeighted:
+    """Per-class values averaged equally (macro) and by support (weighted)."""
+
+    macro: Averages
+    weighted: Averages
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How one model does on one set of images.
+
+    ``loss`` is the mean categorical cross-entropy in nats. ``top_k`` maps "2", "3", "5" (below the number of classes)
+    to a share in 0..1. ``confusion_matrix`` has a row per true class and a column per predicted class, in the order of
+    ``dataset.classes``. ``intervals`` maps a measure to its 95 % interval (``accuracy``: Wilson).
+    """
+
+    accuracy: float
+    loss: float
+    top_k: dict[str, float]
+    balanced_accuracy: float
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    per_class: tuple[ClassResult, ...]
+    averages: MacroWeighted
+    intervals: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldValues:
+    """One measure over all folds of all repeats, at each fold's best epoch.
+
+    ``ci95`` is None until an interval has been computed. ``last_epoch_mean`` is the mean at the last epoch trained.
+    """
+
+    folds: tuple[float, ...]
+    mean: float
+    std: float | None
+    ci95: tuple[float, float] | None
+    last_epoch_mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """The folds' values of one candidate; ``best_epochs`` counts from 1."""
+
+    accuracy: FoldValues
+    loss: FoldValues
+    train_accuracy: FoldValues
+    train_loss: FoldValues
+    best_epochs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCounts:
+    """Numbers of weights as Keras counts them; ``per_phase`` are the trainable ones of each phase."""
+
+    trainable: int
+    non_trainable: int
+    total: int
+    per_phase: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateResult:
+    """One candidate and how its folds went. A failed one keeps its place, with the reason."""
+
+    id: str
+    backbone: str
+    head: str
+    cut: str
+    settings: dict[str, Any]
+    status: str
+    reason: str | None
+    parameters: ParameterCounts | None
+    size_bytes: int | None
+    cv: CrossValidation | None
+
+
+@dataclass(frozen=True, slots=True)
+class FinalResult:
+    """A candidate trained again on all training images for ``epochs``, and evaluated once on the test images."""
+
+    candidate: str
+    epochs: int
+    train: Evaluation
+    validation: Evaluation | None
+    test: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """The images of the study; ``counts`` maps split to class to number of images."""
+
+    path: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    images: int
+    set_aside: int
+    counts: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolSummary:
+    """How the candidates were judged; ``test_openings`` counts how often the test set was looked at."""
+
+    kind: str
+    folds: int | None
+    repeats: int
+    monitor: str
+    finals: str
+    seed: int
+    test_openings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A test of two candidates on the same images; ``difference`` is a minus b."""
+
+    a: str
+    b: str
+    on: str
+    method: str
+    measure: str
+    difference: float
+    unit: str
+    ci95: tuple[float, float] | None
+    p_value: float | None
+    p_adjusted: float | None
+    posterior: dict[str, float] | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published number beside the one found here."""
+
+    candidate: str
+    metric: str
+    part: str
+    published: float
+    here: float | None
+    difference: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The whole of ``summary.json``."""
+
+    dataset: DatasetSummary
+    protocol: ProtocolSummary
+    candidates: tuple[CandidateResult, ...]
+    best: str
+    recommended: str
+    finals: tuple[FinalResult, ...]
+    test: Evaluation
+    verdict: str
+    comparison: tuple[Comparison, ...] = ()
+    published: tuple[Published, ...] = ()
+    schema_version: int = field(default=SCHEMA_VERSION)

@@ -1,0 +1,132 @@
+"""Keeping files: atomic writes, locks, checksums, and frozen dataclasses to and from plain JSON values."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import tempfile
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+T = TypeVar("T")
+
+
+def cache_folder() -> Path:
+    """Return the cache folder: ``HEADSTART_CACHE``, else the platform's place for caches."""
+    chosen = os.environ.get("HEADSTART_CACHE")
+    if chosen:
+        return Path(chosen)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "headstart" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "headstart"
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path`` for writing bytes; rename it to ``path`` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` so that a crash leaves the old file or the new one, never half of one."""
+    with atomic_file(path) as stream:
+        stream.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a dataclass or plain value as indented JSON, atomically; NaN and infinity become null."""
+    write_text(path, json_text(value) + "\n")
+
+
+def json_text(value: object) -> str:
+    """Return ``value`` (dataclasses allowed) as indented JSON text; NaN and infinity become null."""
+    return json.dumps(to_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hex SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of(value: object) -> str:
+    """Return the hex SHA-256 of a value's canonical JSON: the identity of settings and of units of work."""
+    text = json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def to_plain(value: Any) -> Any:
+    """Turn dataclasses, tuples, paths and NumPy scalars into plain JSON values.
+
+    A field named ``class_`` becomes the key ``class``; NaN and infinity become None.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name.rstrip("_"): to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return to_plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def from_plain(kind: Any, value: Any) -> Any:
+    """Build a value of type ``kind`` (dataclass, tuple, dict, optional, scalar) from plain JSON values.
+
+    Raises:
+        TypeError: a key is missing or unknown, or a value has the wrong type.
+    """
+    origin = typing.get_origin(kind)
+    if kind is Any:
+        return value
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_from_plain(typing.cast(type, kind), value)
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(kind) if option is not type(None)]
+        return None if value is None else from_plain(options[0], value)
+    if origin is tuple:
+        return tuple(from_plain(typing.get_args(kind)[0], item) for item in value)
+    if origin is dict:
+        return {key: from_plain(typing.get_args(kind)[1], item) for key, item in value.items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__}, received {value!r}")
+    return value
+
+
+def _dataclass_from_plain(kind: type[T], value: dict[str, Any]) -> T:
+    hints = typing.get_type_hints(kind)
+    known = {name.rstrip("_"): name for name in hints}
+    unknown = sorted(set(value) - set(known))
+    if unknown:
+        raise TypeError(f"{kind.__name__}: unknown key {unknown[0]!r}")
+    return kind(**{known[key]: from_plain(hints[known[key]], item) for key, item in value.items()})
