@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 import tempfile
 import types
 import typing
@@ -130,3 +131,34 @@ def _dataclass_from_plain(kind: type[T], value: dict[str, Any]) -> T:
     if unknown:
         raise TypeError(f"{kind.__name__}: unknown key {unknown[0]!r}")
     return kind(**{known[key]: from_plain(hints[known[key]], item) for key, item in value.items()})
+
+
+@contextlib.contextmanager
+def exclusive_lock(path: Path) -> Iterator[bool]:
+    """Hold a lock file while the block runs; yield False at once when another process holds it.
+
+    The operating system frees the lock when the process ends, however it ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as stream:
+        yield _try_lock(stream)
+
+
+def _try_lock(stream: IO[bytes]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def seed_from(*parts: object) -> int:
+    """Return a seed in 0..2**31-1 that depends on all parts and on nothing else."""
+    return int(digest_of([str(part) for part in parts])[:16], 16) % 2**31

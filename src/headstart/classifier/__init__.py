@@ -1,0 +1,1 @@
+"""The artefact that people keep: saving, loading and using a trained classifier."""

@@ -1,0 +1,1 @@
+"""The main job: plan -> features -> train -> select -> final -> test -> report."""

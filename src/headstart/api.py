@@ -1,0 +1,110 @@
+"""The Python door: the same main job as the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart import storage
+from headstart.evaluation.results import Summary
+from headstart.progress import SILENT, Progress
+from headstart.recipe import Candidate, Head, Optimizer, Protocol, Recipe
+from headstart.study.plan import Plan, Settings, make_plan, recipe_from
+
+__all__ = ["Result", "Settings", "compare", "demo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished study: its summary and where its files are."""
+
+    summary: Summary
+    folder: Path
+    report: Path
+    classifier: Path
+
+
+def compare(
+    data: str | Path,
+    settings: Settings | None = None,
+    *,
+    out: str | Path | None = None,
+    weights_dir: str | Path | None = None,
+    fresh: bool = False,
+    progress: Progress = SILENT,
+) -> Result:
+    """Compare CNNs on labelled images and keep the best as a classifier.
+
+    Args:
+        data: a folder with one folder per class; or the same under ``train``, ``validation`` and ``test``; or a CSV
+            with ``path,label``; or a folder with MNIST IDX files.
+        settings: what to compare and how; defaults as on the command line.
+        out: the run folder; by default ``runs/<data>-<hash of data and settings>``.
+        weights_dir: folder with pretrained weights; by default ``HEADSTART_WEIGHTS``, then Keras' own cache.
+        fresh: forget what an earlier start of the same study has finished.
+        progress: who is told how far the work is.
+
+    Raises:
+        HeadstartError: data, settings or weights cannot be used; the message says what to do.
+    """
+    from headstart.data.images import read_table
+
+    settings = settings or Settings()
+    folder = Path(weights_dir) if weights_dir else None
+    recipe = recipe_from(settings, weights_dir=folder)
+    table = read_table(data, group_by=settings.group_by, progress=progress, cache=storage.cache_folder())
+    plan = make_plan(table, recipe, weights_dir=folder, folds_asked=settings.folds is not None)
+    return execute(plan, out=out, fresh=fresh, progress=progress)
+
+
+def demo(*, out: str | Path | None = None, fresh: bool = False, progress: Progress = SILENT) -> Result:
+    """Run the main job on scikit-learn's handwritten digits: a small CNN from scratch against a random MobileNet."""
+    from headstart.data.samples import digits_table
+
+    plan = make_plan(digits_table(), demo_recipe(), weights_dir=None, folds_asked=False)
+    return execute(plan, out=out, fresh=fresh, progress=progress)
+
+
+def demo_recipe() -> Recipe:
+    """Return the recipe of ``demo``: two rates of each network, five folds."""
+    small = [
+        Candidate("small_cnn", "random", "all", 16, Head(), Optimizer("adam", rate), epochs=15) for rate in (3e-3, 1e-3)
+    ]
+    control = [
+        Candidate("mobilenet", "random", "none", 32, Head(), Optimizer("adam", rate), epochs=30)
+        for rate in (1e-2, 1e-3)
+    ]
+    return Recipe(candidates=(*small, *control), protocol=Protocol())
+
+
+def execute(plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progress) -> Result:
+    """Run a plan in its folder, or go on where an earlier start of the same plan stopped.
+
+    Raises:
+        RunError: the folder holds something else, or another process works in it.
+    """
+    from headstart.report.page import write_report
+    from headstart.runs.folder import RunFolder
+    from headstart.study.study import run_study
+    from headstart.study.workplace import open_workplace
+
+    folder = RunFolder(Path(out) if out else plan.default_folder())
+    _say_what_was_found(plan, progress)
+    with folder.claim(plan.study_id, fresh=fresh) as finished:
+        if finished:
+            progress.say(f"This study is already finished in {folder.path}. --fresh would run it again.")
+        else:
+            run_study(plan, open_workplace(folder, plan.study_id, progress))
+        report = write_report(folder)
+        return Result(folder.summary(), folder.path, report, folder.classifier)
+
+
+def _say_what_was_found(plan: Plan, progress: Progress) -> None:
+    rows = plan.splits.rows
+    aside = sum(row.status == "set_aside" for row in rows)
+    progress.say(
+        f"{len(rows) - aside:,} images of {len(plan.table.classes)} classes, {aside} set aside; "
+        f"{len(plan.recipe.candidates)} candidates."
+    )
+    for note in plan.splits.notes:
+        progress.say(note)

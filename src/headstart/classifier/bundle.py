@@ -1,0 +1,162 @@
+"""A classifier on disk: a folder with an OpenVINO graph, plain weight arrays and JSON. Nothing in it can run code.
+
+classifier.json   class names, input size and rule, provenance, and the SHA-256 of every other file
+model.xml/.bin    graph: uint8 RGB images of any size -> probabilities, logits, pooled features, feature map
+weights.npz       every weight as a named float32 array
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart import __version__, storage
+from headstart.data.decode import RESIZE_VERSION, Resize
+from headstart.errors import ClassifierError
+from headstart.features import graph
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+SCHEMA_VERSION = 1
+INFO_FILE, GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE = "classifier.json", "model.xml", "model.bin", "weights.npz"
+BOUND_FILES = (GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class InputInfo:
+    """What the graph's ``image`` becomes before the network sees it: side lengths in pixels and the resize rule."""
+
+    height: int
+    width: int
+    resize: str
+    resize_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a classifier comes from: study, data, and how it did on the sealed test images."""
+
+    study: str
+    fingerprint: str
+    candidate: str
+    backbone: str
+    weights: str
+    licence: str
+    training_images: int
+    test_images: int
+    test_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """Checksum and size of one file of the bundle."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierInfo:
+    """The whole of ``classifier.json``."""
+
+    schema_version: int
+    headstart_version: str
+    classes: tuple[str, ...]
+    input: InputInfo
+    precision: str
+    provenance: Provenance
+    files: dict[str, FileInfo]
+
+    @property
+    def size(self) -> Resize:
+        """The input size and resize rule."""
+        return Resize(self.input.height, self.input.width, self.input.resize)
+
+
+def save(
+    folder: Path,
+    model: ov.Model,
+    weights: Mapping[str, NDArray[np.float32]],
+    *,
+    classes: Sequence[str],
+    size: Resize,
+    precision: str,
+    provenance: Provenance,
+) -> ClassifierInfo:
+    """Write a bundle; an older bundle at ``folder`` is replaced only once the new one is whole.
+
+    Args:
+        model: a graph of ``features.graph.add_head`` that takes images of any size.
+        weights: every weight under a unique name.
+    """
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    graph.openvino_module().save_model(model, part / GRAPH_FILE, compress_to_fp16=False)
+    np.savez(part / WEIGHTS_FILE, allow_pickle=False, **dict(weights))
+    info = ClassifierInfo(
+        schema_version=SCHEMA_VERSION,
+        headstart_version=__version__,
+        classes=tuple(classes),
+        input=InputInfo(size.height, size.width, size.rule, RESIZE_VERSION),
+        precision=precision,
+        provenance=provenance,
+        files={name: _file_info(part / name) for name in BOUND_FILES},
+    )
+    storage.write_json(part / INFO_FILE, info)
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
+    return info
+
+
+def read_info(folder: Path) -> ClassifierInfo:
+    """Read and check a bundle: schema, file names, sizes and checksums.
+
+    Raises:
+        ClassifierError: the folder is no classifier, is damaged, or was written by a newer headstart.
+    """
+    path = folder / INFO_FILE
+    if not path.is_file():
+        raise ClassifierError(
+            f"{folder} is no classifier: it holds no {INFO_FILE}. Give the folder 'classifier' of a finished run."
+        )
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+        _check_version(folder, plain["schema_version"])
+        info: ClassifierInfo = storage.from_plain(ClassifierInfo, plain)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ClassifierError(f"{path} cannot be read as a classifier's description: {error}.") from error
+    _check_files(folder, info)
+    return info
+
+
+def _check_version(folder: Path, version: object) -> None:
+    if version != SCHEMA_VERSION:
+        raise ClassifierError(
+            f"{folder} has classifier schema {version}; this headstart reads {SCHEMA_VERSION}. "
+            "Use the headstart version that wrote it, or a newer one."
+        )
+
+
+def _check_files(folder: Path, info: ClassifierInfo) -> None:
+    if set(info.files) != set(BOUND_FILES):
+        raise ClassifierError(f"{folder / INFO_FILE} must list exactly the files {', '.join(BOUND_FILES)}.")
+    for name, expected in info.files.items():
+        path = folder / name
+        if not path.is_file() or path.is_symlink():
+            raise ClassifierError(f"The classifier {folder} is incomplete: {name} is missing. Copy the whole folder.")
+        if _file_info(path) != expected:
+            raise ClassifierError(f"The classifier {folder} is damaged: {name} is not the file that was saved.")
+
+
+def _file_info(path: Path) -> FileInfo:
+    return FileInfo(storage.sha256_of(path), path.stat().st_size)

@@ -1,0 +1,331 @@
+"""The command line: thin commands over ``headstart.api``. Heavy imports happen inside the commands that need them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from headstart import __version__, options
+from headstart.errors import HeadstartError
+
+if TYPE_CHECKING:
+    from headstart.api import Result
+    from headstart.classifier.predict import Prediction
+    from headstart.doctor import BackboneRow
+    from headstart.progress import Progress
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="headstart")
+def app() -> None:
+    """Find out which CNN classifies your images best, with the evidence, and get the classifier.
+
+    \b
+    headstart demo                                    see it work, no data needed
+    headstart compare photos                          one folder per class; compares every CNN it has weights for
+    headstart predict runs/photos-1a2b3c/classifier new.jpg
+    """
+
+
+@app.command()
+@options.run_folder
+@options.talk
+def demo(out: Path | None, fresh: bool, as_json: bool, quiet: bool) -> None:
+    """Run the whole of headstart on embedded handwritten digits: no network, no weights, under two minutes.
+
+    Example: headstart demo --out runs/demo
+    """
+    from headstart import api
+
+    progress = _progress(quiet or as_json)
+    result = api.demo(out=out, fresh=fresh, progress=progress)
+    _show_result(result, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@options.settings
+@options.weights_dir
+@options.run_folder
+@options.talk
+def compare(
+    data: Path,
+    weights_dir: Path | None,
+    out: Path | None,
+    fresh: bool,
+    as_json: bool,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Compare CNNs on the images in DATA and keep the best as a classifier.
+
+    DATA is a folder with one folder per class; or the same under train/, validation/ (val/) and test/; or a CSV with
+    the columns path,label and optionally split,group; or a folder with MNIST IDX files.
+
+    Example: headstart compare photos --backbones mobilenet,resnet50 --learning-rates 1e-2,1e-3
+    """
+    from headstart import api
+
+    progress = _progress(quiet or as_json)
+    result = api.compare(
+        data, api.Settings(**settings), weights_dir=weights_dir, out=out, fresh=fresh, progress=progress
+    )
+    _show_result(result, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+@click.argument("classifier", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to show per image.")
+@options.as_json
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with every class's probability.")
+@options.talk
+def predict(classifier: Path, paths: tuple[Path, ...], top: int, as_json: bool, as_csv: bool, quiet: bool) -> None:
+    """Classify image files, and all files below folders, with a CLASSIFIER folder.
+
+    An image that cannot be read gets its reason in its row; the exit status is then 1.
+
+    Example: headstart predict runs/photos-1a2b3c/classifier new.jpg holiday/ --top 1
+    """
+    from headstart.classifier import predict as predicting
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other. Give one of them.")
+    model = predicting.load(classifier)
+    files = predicting.find_images(paths)
+    progress = _progress(quiet or as_json or len(files) < 50)
+    predictions = model.predict(files, progress=progress)
+    if as_json:
+        click.echo(predicting.as_json(predictions))
+    elif as_csv:
+        click.echo(predicting.as_csv(predictions, model.classes), nl=False)
+    else:
+        _print_predictions(predictions, top)
+    if any(prediction.error for prediction in predictions):
+        sys.exit(1)
+
+
+@app.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
+@options.talk
+def report(run: Path, show: bool, quiet: bool) -> None:
+    """Write the report of a finished RUN folder again and print where it is.
+
+    Example: headstart report runs/photos-1a2b3c --open
+    """
+    from headstart.report.page import write_report
+    from headstart.runs.folder import RunFolder
+
+    path = write_report(RunFolder(run))
+    click.echo(path)
+    if show:
+        click.launch(str(path))
+
+
+@app.command()
+@click.argument("name", required=False)
+@options.as_json
+@options.weights_dir
+@options.talk
+def backbones(name: str | None, as_json: bool, weights_dir: Path | None, quiet: bool) -> None:
+    """List the CNNs of the catalogue, or show NAME in full.
+
+    Example: headstart backbones mobilenet
+    """
+    from headstart import api, storage
+
+    rows = api.backbones(name, weights_dir=weights_dir)
+    if as_json:
+        click.echo(storage.json_text(rows))
+    elif name:
+        for label, value in rows[0].lines():
+            click.echo(f"{label:<22}{value}")
+    else:
+        _print_backbones(rows)
+
+
+@app.group(name="weights")
+def weights_group() -> None:
+    """List, fetch or verify pretrained weights."""
+
+
+@weights_group.command("list")
+@options.weights_dir
+@options.talk
+def weights_list(weights_dir: Path | None, quiet: bool) -> None:
+    """Say for every backbone where its weights are, or how to get them.
+
+    Example: headstart weights list --weights-dir weights
+    """
+    _print_weights(weights_dir, verify=False)
+
+
+@weights_group.command("verify")
+@options.weights_dir
+@options.talk
+def weights_verify(weights_dir: Path | None, quiet: bool) -> None:
+    """Check every weights file that is found against its published checksum; exit status 1 when one is damaged.
+
+    Example: headstart weights verify --weights-dir weights
+    """
+    if not _print_weights(weights_dir, verify=True):
+        sys.exit(1)
+
+
+@weights_group.command("fetch")
+@click.argument("names", nargs=-1, required=True)
+@options.weights_dir
+@options.talk
+def weights_fetch(names: tuple[str, ...], weights_dir: Path | None, quiet: bool) -> None:
+    """Download the weights of NAMES into Keras' own cache.
+
+    Example: headstart weights fetch mobilenet resnet50
+    """
+    from headstart.backbones import catalog, weights
+
+    for name in names:
+        click.echo(weights.require(catalog.find(name), weights_dir=weights_dir).path)
+
+
+@app.group()
+def cache() -> None:
+    """Look at the cache of computed features, or clear it."""
+
+
+@cache.command("info")
+@options.as_json
+@options.talk
+def cache_info(as_json: bool, quiet: bool) -> None:
+    """Show what the cache holds, where it is and how large it may grow.
+
+    Example: headstart cache info
+    """
+    from headstart import storage
+    from headstart.features.cache import FeatureCache
+
+    store = FeatureCache(storage.cache_folder())
+    infos = store.info()
+    if as_json:
+        click.echo(storage.json_text({"folder": store.folder, "limit_bytes": store.limit_bytes, "spaces": infos}))
+        return
+    from headstart import terminal
+
+    rows = [[info.description, f"{info.features:,}", f"{info.size_bytes / 1e6:,.1f} MB"] for info in infos]
+    terminal.print_table(["features of", "images", "size"], rows)
+    total = sum(info.size_bytes for info in infos)
+    click.echo(f"{total / 1e6:,.1f} MB of at most {store.limit_bytes / 1e6:,.0f} MB in {store.folder}")
+
+
+@cache.command("clear")
+@options.talk
+def cache_clear(quiet: bool) -> None:
+    """Remove every cached feature. Run folders and photographs are not touched.
+
+    Example: headstart cache clear
+    """
+    from headstart import storage
+    from headstart.features.cache import FeatureCache
+
+    store = FeatureCache(storage.cache_folder())
+    click.echo(f"{store.clear() / 1e6:,.1f} MB freed in {store.folder}")
+
+
+@app.command()
+@options.as_json
+@options.weights_dir
+@options.talk
+def doctor(as_json: bool, weights_dir: Path | None, quiet: bool) -> None:
+    """Check the installation: versions, engine, cores, cache, weights. Exit status 1 when something is missing.
+
+    Example: headstart doctor
+    """
+    from headstart import storage
+    from headstart.doctor import examine
+
+    checks = examine(weights_dir)
+    if as_json:
+        click.echo(storage.json_text(checks))
+    else:
+        for check in checks:
+            click.echo(f"{'ok ' if check.good else 'NO '} {check.name:<18}{check.finding}")
+    if not all(check.good for check in checks):
+        sys.exit(1)
+
+
+def _progress(quiet: bool) -> Progress:
+    from headstart.terminal import make_progress
+
+    return make_progress(quiet=quiet)
+
+
+def _show_result(result: Result, *, as_json: bool, quiet: bool) -> None:
+    """Print the summary as JSON, or the story in a few lines on stdout."""
+    from headstart import storage, terminal
+
+    if as_json:
+        click.echo(storage.json_text(result.summary))
+    elif quiet:
+        click.echo(result.folder)
+    else:
+        terminal.print_result(result.summary)
+        click.echo(f"Report:     {result.report}\nClassifier: {result.classifier}")
+        click.echo(f"Next:       headstart predict {result.classifier} IMAGE...")
+
+
+def _print_predictions(predictions: Sequence[Prediction], top: int) -> None:
+    from headstart import terminal
+
+    rows = []
+    for prediction in predictions:
+        answers = prediction.error or ", ".join(f"{one.class_} {one.probability:.1%}" for one in prediction.top(top))
+        rows.append([prediction.path, answers])
+    terminal.print_table(["image", "classes"], rows)
+
+
+def _print_backbones(rows: Sequence[BackboneRow]) -> None:
+    from headstart import terminal
+
+    table = [row.cells() for row in rows]
+    headings = ["name", "parameters", "layers", "input", "ImageNet top-1", "top-5", "weights"]
+    terminal.print_table(headings, table)
+
+
+def main() -> None:
+    """Run the command line; errors become one line each and an exit status."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app(standalone_mode=False)
+    except click.exceptions.Exit as exit_request:
+        sys.exit(exit_request.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted. The same command goes on from here.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except HeadstartError as error:
+        if debug:
+            raise
+        for line in str(error).splitlines():
+            click.echo(f"Error: {line}", err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"Error: {type(error).__name__}: {error} (a fault in headstart; --debug shows where)", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""From what DATA lists and what its images say to the image table."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from headstart.data.facts import Facts
+from headstart.data.groups import Member, group_ids
+from headstart.data.listing import Entry, Listing, shown
+from headstart.data.table import ImageRow, ImageTable, natural_order
+from headstart.errors import DataError
+
+
+def assemble(listing: Listing, facts: Sequence[Facts], *, group_by: str = "") -> ImageTable:
+    """Return the image table of a listing and the facts of its entries, in the same order.
+
+    Raises:
+        DataError: there is no readable image at all or in a class, or there is only one class.
+    """
+    pairs = sorted(zip(listing.entries, facts, strict=True), key=lambda pair: pair[0].path)
+    readable = [(entry, fact) for entry, fact in pairs if not fact.reason]
+    groups = _groups(readable, group_by)
+    rows = tuple(_row(entry, fact, groups.get(entry.path, "")) for entry, fact in pairs)
+    classes = _classes(rows, listing.location)
+    notes = listing.notes
+    if group_by and not any(row.group for row in rows):
+        notes = (*notes, f"--group-by {group_by} joined no images.")
+    return ImageTable(
+        location=listing.location,
+        name=re.sub(r"[^\w.-]+", "-", listing.name).strip("-.") or "images",
+        classes=classes,
+        rows=rows,
+        source=listing.source,
+        pixel_sha256={entry.path: fact.pixel_sha256 for entry, fact in readable},
+        notes=notes,
+    )
+
+
+def _groups(readable: list[tuple[Entry, Facts]], group_by: str) -> dict[str, str]:
+    members = [
+        Member(entry.path, entry.label, fact.sha256, fact.pixel_sha256, entry.group, fact.taken_at, fact.camera)
+        for entry, fact in readable
+    ]
+    ids = group_ids(members, group_by)
+    return {member.path: group for member, group in zip(members, ids, strict=True)}
+
+
+def _row(entry: Entry, fact: Facts, group: str) -> ImageRow:
+    status = "set_aside" if fact.reason else "ok"
+    return ImageRow(
+        entry.path, entry.label, fact.sha256, fact.width, fact.height, status, fact.reason, group, entry.split
+    )
+
+
+def _classes(rows: tuple[ImageRow, ...], location: str) -> tuple[str, ...]:
+    """Return the classes in natural order; each must have a readable image, and there must be two."""
+    classes = natural_order(row.label for row in rows if row.label)
+    counts = Counter(row.label for row in rows if row.ok)
+    bad = [row for row in rows if not row.ok]
+    example = f"for example {bad[0].path}: {bad[0].reason}" if bad else ""
+    if not counts:
+        raise DataError(f"None of the {len(rows)} files in {location} is a readable image ({example}).")
+    if lost := [name for name in classes if not counts[name]]:
+        first = next(row for row in bad if row.label == lost[0])
+        raise DataError(
+            f"Class {lost[0]!r} has no readable image (for example {first.path}: {first.reason}). "
+            f"Add readable ones, or move the class elsewhere.{_others(lost[1:])}"
+        )
+    if len(classes) < 2:
+        raise DataError(
+            f"There is only one class in {location}: {classes[0]!r}. At least two are needed.{_deeper(rows, location)}"
+        )
+    return classes
+
+
+def _others(lost: list[str]) -> str:
+    return f" The same holds for {shown(lost)}." if lost else ""
+
+
+def _deeper(rows: tuple[ImageRow, ...], location: str) -> str:
+    """Say where the class folders may be if the one "class" holds folders itself."""
+    folders = {PurePosixPath(row.path).parts[:2] for row in rows if row.path.count("/") >= 2}
+    if len(folders) < 2:
+        return ""
+    return f" If the classes lie one folder deeper, give {PurePosixPath(location) / next(iter(folders))[0]}."

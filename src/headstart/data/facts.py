@@ -1,0 +1,139 @@
+"""Facts about every image: hashes, sizes, camera; from a full decode in threads, remembered by content.
+
+The memory is a folder of JSON-lines files. Each file is written once, whole, under a name made from its content, so
+that a crash or a second process can spoil nothing; a damaged line is only a miss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from headstart import storage
+from headstart.data import decode
+from headstart.data.listing import ArraySource, Entry, FileSource, Listing
+from headstart.errors import ImageError
+from headstart.progress import Progress
+
+FACTS_VERSION = 1
+"""Raised whenever the same bytes would give other facts."""
+
+_BATCH = 1000
+"""Images per batch: what a killed scan does again at most, and what bounds its memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one image's bytes say; ``reason`` is empty if it is readable. ``sha256`` is empty if nothing was read."""
+
+    sha256: str
+    reason: str = ""
+    width: int = 0
+    height: int = 0
+    pixel_sha256: str = ""
+    taken_at: str = ""
+    camera: str = ""
+
+
+def scan(listing: Listing, *, cache: Path | None, progress: Progress) -> tuple[Facts, ...]:
+    """Return the facts of every entry, in the same order.
+
+    Files that ``cache`` (a folder, or None for no memory) knows by content are hashed but not decoded again.
+    """
+    folder = cache / "facts" / f"v{FACTS_VERSION}-{decode.decoders()}" if cache else None
+    known = _remembered(folder)
+    examine = _examiner(listing, known)
+    found: list[Facts] = []
+    # threads pay where files are read and decoded; for small arrays they would only wait for Python's lock
+    workers = os.cpu_count() if isinstance(listing.source, FileSource) else 1
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        progress.track("Reading images", total=len(listing.entries), unit="images") as done,
+    ):
+        for batch in _batches(listing.entries):
+            facts = []
+            for item in pool.map(examine, batch):
+                facts.append(item)
+                done(1)
+            if folder and isinstance(listing.source, FileSource):
+                _remember(folder, facts, known)
+            found += facts
+    return tuple(found)
+
+
+def _examiner(listing: Listing, known: dict[str, Facts]) -> Callable[[Entry], Facts]:
+    if isinstance(listing.source, FileSource):
+        return partial(_examine_file, source=listing.source, known=known)
+    if isinstance(listing.source, ArraySource):
+        return partial(_examine_array, source=listing.source)
+    raise TypeError(f"Unknown source of images: {listing.source!r}")
+
+
+def _examine_file(entry: Entry, *, source: FileSource, known: dict[str, Facts]) -> Facts:
+    if entry.reason:
+        return Facts("", entry.reason)
+    file = source.file(entry.path)
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(decode.HEAD_BYTES)
+            try:
+                decode.identify(head)
+            except ImageError as error:
+                # a film or an archive is hashed piece by piece, never held in memory
+                return Facts(storage.sha256_of(file), str(error))
+            content = head + stream.read()
+    except OSError as error:
+        return Facts("", f"cannot be read: {error.strerror or error}")
+    sha256 = hashlib.sha256(content).hexdigest()
+    return known.get(sha256) or _decoded(content, sha256)
+
+
+def _examine_array(entry: Entry, *, source: ArraySource) -> Facts:
+    image = source.encoded(entry.path)
+    return _decoded(image, hashlib.sha256(image.tobytes()).hexdigest())
+
+
+def _decoded(encoded: decode.Encoded, sha256: str) -> Facts:
+    try:
+        facts = decode.inspect(encoded)
+    except ImageError as error:
+        return Facts(sha256, str(error))
+    return Facts(sha256, "", facts.width, facts.height, facts.pixel_sha256, facts.taken_at, facts.camera)
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    for start in range(0, len(entries), _BATCH):
+        yield entries[start : start + _BATCH]
+
+
+def _remembered(folder: Path | None) -> dict[str, Facts]:
+    """Return sha256 -> facts from all files of the memory."""
+    known: dict[str, Facts] = {}
+    for file in sorted(folder.glob("*.jsonl")) if folder else []:
+        try:
+            lines = file.read_bytes().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            try:
+                facts = Facts(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+            known[facts.sha256] = facts
+    return known
+
+
+def _remember(folder: Path, facts: Iterable[Facts], known: dict[str, Facts]) -> None:
+    """Add what is new to the memory; images that only lacked memory to be decoded may succeed the next time."""
+    new = {item.sha256: item for item in facts if item.sha256 not in known and item.sha256}
+    lasting = [item for item in new.values() if item.reason != decode.OUT_OF_MEMORY]
+    known.update((item.sha256, item) for item in lasting)
+    if lasting:
+        content = "".join(json.dumps(asdict(item)) + "\n" for item in lasting).encode()
+        storage.write_bytes(folder / f"{hashlib.sha256(content).hexdigest()[:32]}.jsonl", content)

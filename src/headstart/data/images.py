@@ -1,0 +1,57 @@
+"""DATA, in any of its forms, -> image table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headstart.data.assemble import assemble
+from headstart.data.csv_list import list_csv
+from headstart.data.facts import scan
+from headstart.data.folders import list_folder
+from headstart.data.groups import group_rule
+from headstart.data.idx import is_idx_folder, list_idx
+from headstart.data.listing import Listing
+from headstart.data.samples import DIGITS, digits_table
+from headstart.data.table import ImageRow, ImageSource, ImageTable
+from headstart.errors import DataError, UsageError, did_you_mean
+from headstart.progress import SILENT, Progress
+
+__all__ = ["ImageRow", "ImageSource", "ImageTable", "read_table"]
+
+
+def read_table(
+    data: str | Path, *, group_by: str = "", progress: Progress = SILENT, cache: Path | None = None
+) -> ImageTable:
+    """Read every image of DATA once and return the image table.
+
+    DATA is a folder with one folder per class; the same under ``train/``, ``validation/`` or ``val/``, ``test/``; a CSV
+    file with ``path,label`` and optional ``split,group``; a folder of MNIST IDX files; or the word ``digits`` for the
+    embedded sample. Unreadable images are set aside with a reason. ``group_by`` is ``folder``, ``exif-burst`` or a
+    regular expression on the path. Below ``cache``, facts are remembered by content; None remembers nothing.
+
+    Raises:
+        DataError: DATA cannot be used; the message says why and what to do.
+        UsageError: ``group_by`` is not valid, or the CSV has groups already.
+    """
+    group_rule(group_by)
+    path = Path(data)
+    if str(data) == DIGITS and not path.exists():
+        return digits_table()
+    listing = _listing(path, str(data))
+    if group_by and any(entry.group for entry in listing.entries):
+        raise UsageError(f"{data} has a group column. Leave out --group-by, or remove the column.")
+    return assemble(listing, scan(listing, cache=cache, progress=progress), group_by=group_by)
+
+
+def _listing(path: Path, location: str) -> Listing:
+    if path.is_dir():
+        return list_idx(path, location) if is_idx_folder(path) else list_folder(path, location)
+    if not path.exists():
+        siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(
+            f"There is no folder or file {location}. Give a folder with one folder per class, a CSV file "
+            f"with path,label, or a folder of MNIST IDX files.{did_you_mean(path.name, siblings)}"
+        )
+    if path.suffix.lower() != ".csv":
+        raise DataError(f"{location} is a file. DATA must be a folder, or a CSV file whose name ends in .csv.")
+    return list_csv(path, location)

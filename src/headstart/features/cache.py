@@ -1,0 +1,252 @@
+"""Features on disk, found again by content.
+
+A space is everything that decides a feature's value except the image. Each space has a folder; in it lie shards:
+files of some hundred features with the images' SHA-256, written once, under a temporary name, then renamed. Several
+processes may write to one space; a reader takes every whole shard it finds. Shards not used for longest go first when
+the size limit is passed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart import storage
+from headstart.errors import CacheError
+
+DEFAULT_LIMIT_BYTES = 20 * 10**9
+MAGIC = b"HSFEAT1\n"
+SPACE_FILE, SPEED_FILE = "space.json", "milliseconds_per_image.json"
+KEY_BYTES = 32
+_HEADER_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Everything that decides a feature's value, except the image.
+
+    ``weights`` is the SHA-256 of the pretrained file or ``random:<seed>``; ``cut`` says where the trunk ends;
+    ``view`` names the augmentation view; ``engine`` names what computed, with its version.
+    """
+
+    backbone: str
+    weights: str
+    cut: str
+    pooling: str
+    preprocessing: str
+    height: int
+    width: int
+    resize: str
+    resize_version: int
+    view: str
+    engine: str
+    precision: str
+
+    @property
+    def id(self) -> str:
+        """Hex name of the space: the first 32 digits of the SHA-256 of all its fields."""
+        return storage.digest_of(self)[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceInfo:
+    """What one space holds: its description, number of features and bytes."""
+
+    description: str
+    features: int
+    size_bytes: int
+
+
+class FeatureCache:
+    """All cached features below one folder.
+
+    Args:
+        folder: the cache folder; made when first written to.
+        limit_bytes: above it the shards that were not used for longest are removed; default 20 GB or
+            ``HEADSTART_CACHE_LIMIT`` in bytes.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int | None = None) -> None:
+        self.folder = folder / "features"
+        self.limit_bytes = _limit_from_environment() if limit_bytes is None else limit_bytes
+
+    def read(self, space: Space, keys: Sequence[str]) -> tuple[NDArray[np.generic] | None, NDArray[np.bool_]]:
+        """Look up features by the images' hex SHA-256.
+
+        Returns:
+            Features ``(keys, ...)`` with undefined rows where nothing was found (None when the space is empty), and
+            a mask ``(keys,)`` of what was found. Damaged shards are removed and count as not found.
+        """
+        rows: dict[bytes, list[int]] = {}
+        for row, key in enumerate(keys):
+            rows.setdefault(bytes.fromhex(key), []).append(row)
+        found = np.zeros(len(keys), bool)
+        features: NDArray[np.generic] | None = None
+        for path in sorted(self._folder(space).glob("*.shard")):
+            shard = _read_shard(path)
+            if shard is None:
+                continue
+            for index, key in enumerate(shard.keys):
+                for row in rows.get(key, ()):
+                    if features is None:
+                        features = np.empty((len(keys), *shard.values.shape[1:]), shard.values.dtype)
+                    features[row], found[row] = shard.values[index], True
+        return features, found
+
+    def missing(self, space: Space, keys: Sequence[str]) -> int:
+        """Return how many of the images have no feature in the space, reading the shards' keys only."""
+        wanted = {bytes.fromhex(key) for key in keys}
+        for path in self._folder(space).glob("*.shard"):
+            wanted.difference_update(_read_keys(path))
+        return len(wanted)
+
+    def write(self, space: Space, keys: Sequence[str], values: NDArray[np.generic]) -> None:
+        """Add one shard of features ``(keys, ...)`` and keep the whole cache below its limit.
+
+        Raises:
+            CacheError: the folder cannot be written.
+        """
+        folder = self._folder(space)
+        try:
+            if not (folder / SPACE_FILE).exists():
+                storage.write_json(folder / SPACE_FILE, space)
+            _write_shard(folder / f"{uuid.uuid4().hex}.shard", keys, values)
+        except OSError as error:
+            raise CacheError(
+                f"Cannot write to the cache {self.folder}: {error.strerror}. Free some space, or choose another "
+                "folder with HEADSTART_CACHE."
+            ) from error
+        self.evict()
+
+    def milliseconds_per_image(self, space: Space) -> float | None:
+        """Return the time for one image that was noted for a space on this machine, or None."""
+        path = self._folder(space) / SPEED_FILE
+        return float(json.loads(path.read_text("utf-8"))) if path.exists() else None
+
+    def note_milliseconds_per_image(self, space: Space, milliseconds: float) -> None:
+        """Keep the measured time for one image beside the features."""
+        storage.write_json(self._folder(space) / SPEED_FILE, milliseconds)
+
+    def evict(self) -> None:
+        """Remove the shards that were not used for longest until the cache is within its limit."""
+        shards = sorted((stat.st_mtime_ns, stat.st_size, path) for path, stat in self._shards())
+        excess = sum(size for _, size, _ in shards) - self.limit_bytes
+        for _, size, path in shards:
+            if excess <= 0:
+                return
+            path.unlink(missing_ok=True)
+            excess -= size
+
+    def info(self) -> tuple[SpaceInfo, ...]:
+        """Return what each space holds."""
+        infos = []
+        for description in sorted(self.folder.glob(f"*/{SPACE_FILE}")):
+            space = json.loads(description.read_text("utf-8"))
+            shards = list(description.parent.glob("*.shard"))
+            count = sum(_read_header(shard)["count"] for shard in shards)
+            size = sum(shard.stat().st_size for shard in shards)
+            name = (
+                f"{space['backbone']} {space['height']}x{space['width']} {space['cut']} {space['engine']} "
+                f"{space['precision']}"
+            )
+            infos.append(SpaceInfo(name, count, size))
+        return tuple(infos)
+
+    def clear(self) -> int:
+        """Remove all features; return the number of bytes freed."""
+        freed = sum(stat.st_size for _, stat in self._shards())
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        return freed
+
+    def _folder(self, space: Space) -> Path:
+        return self.folder / space.id
+
+    def _shards(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self.folder.glob("*/*.shard"):
+            try:
+                yield path, path.stat()
+            except FileNotFoundError:  # another process evicted it meanwhile
+                continue
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shard:
+    keys: list[bytes]
+    values: NDArray[np.generic]
+
+
+def _write_shard(path: Path, keys: Sequence[str], values: NDArray[np.generic]) -> None:
+    key_bytes = b"".join(bytes.fromhex(key) for key in keys)
+    content = np.ascontiguousarray(values)
+    header = {
+        "count": len(keys),
+        "shape": list(content.shape[1:]),
+        "dtype": content.dtype.str,
+        "crc32": zlib.crc32(content.data, zlib.crc32(key_bytes)),
+    }
+    text = (MAGIC + json.dumps(header).encode()).ljust(_HEADER_BYTES)
+    with storage.atomic_file(path) as stream:
+        stream.write(text)
+        stream.write(key_bytes)
+        stream.write(content.data)
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        text = stream.read(_HEADER_BYTES)
+    if not text.startswith(MAGIC):
+        raise ValueError("not a shard")
+    header: dict[str, Any] = json.loads(text[len(MAGIC) :])
+    return header
+
+
+def _read_keys(path: Path) -> list[bytes]:
+    try:
+        count = _read_header(path)["count"]
+        content = np.fromfile(path, np.uint8, count * KEY_BYTES, offset=_HEADER_BYTES).tobytes()
+    except (FileNotFoundError, ValueError, KeyError):
+        return []
+    return _split_keys(content)
+
+
+def _split_keys(content: bytes) -> list[bytes]:
+    return [content[at : at + KEY_BYTES] for at in range(0, len(content), KEY_BYTES)]
+
+
+def _read_shard(path: Path) -> _Shard | None:
+    """Read and check one shard, and mark it as used; remove it and return None when it is damaged."""
+    try:
+        header = _read_header(path)
+        content = np.fromfile(path, np.uint8, offset=_HEADER_BYTES)
+        os.utime(path)
+        split = header["count"] * KEY_BYTES
+        if zlib.crc32(content[split:].data, zlib.crc32(content[:split].data)) != header["crc32"]:
+            raise ValueError("checksum")
+        values = content[split:].view(header["dtype"]).reshape(header["count"], *header["shape"])
+        keys = content[:split].tobytes()
+    except FileNotFoundError:  # another process evicted it meanwhile
+        return None
+    except (ValueError, KeyError):
+        path.unlink(missing_ok=True)
+        return None
+    return _Shard(_split_keys(keys), values)
+
+
+def _limit_from_environment() -> int:
+    text = os.environ.get("HEADSTART_CACHE_LIMIT", "")
+    if not text:
+        return DEFAULT_LIMIT_BYTES
+    if not text.isdigit():
+        raise CacheError(f"HEADSTART_CACHE_LIMIT must be a number of bytes. Received: {text!r}.")
+    return int(text)

@@ -1,0 +1,177 @@
+"""The trunk: a frozen backbone with pooling behind it, compiled to run fast over batches of pixels.
+
+OpenVINO runs it on the CPU; Keras runs it where OpenVINO is absent or Keras sees a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.backbones.catalog import Preprocessing
+from headstart.data.decode import Resize
+from headstart.features import graph
+
+if TYPE_CHECKING:
+    import keras
+    import openvino as ov
+
+Features = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+# Small batches keep the activations of a MobileNet in the second-level cache: 4 to 8 measured best on two cores.
+OPENVINO_BATCH = 8
+KERAS_BATCH = 64
+
+
+class Trunk(Protocol):
+    """Turns batches of pixels into features; may be called from ``workers`` threads at once."""
+
+    batch_size: int
+    workers: int
+
+    def run(self, pixels: Pixels) -> Features:
+        """Return features ``(n, channels)`` of pixels ``(n, height, width, 3)``."""
+        ...
+
+
+class OpenVinoTrunk:
+    """A trunk on the CPU: one inference stream and one thread per core, so that a worker decodes, then computes.
+
+    Args:
+        model: a graph of ``features.graph`` whose input has the network's size.
+        outputs: which outputs ``run_all`` returns.
+        precision: ``f32`` or ``bf16``; OpenVINO's own default is bf16 on some CPUs.
+    """
+
+    batch_size = OPENVINO_BATCH
+
+    def __init__(self, model: ov.Model, *, precision: str, outputs: tuple[str, ...] = (graph.FEATURES,)) -> None:
+        self.workers = core_count()
+        self._outputs = outputs
+        self._compiled = (
+            graph.openvino_module().Core().compile_model(model, "CPU", _cpu_settings(precision, self.workers))
+        )
+        self._local = threading.local()
+
+    def run(self, pixels: Pixels) -> Features:
+        """Return features ``(n, channels)`` of pixels ``(n, height, width, 3)``."""
+        return self.run_all(pixels)[0]
+
+    def run_all(self, pixels: Pixels) -> tuple[Features, ...]:
+        """Return the chosen outputs for pixels ``(n, height, width, 3)``."""
+        request = self._request()
+        request.infer({graph.IMAGE: pixels}, share_inputs=True)
+        return tuple(request.get_tensor(name).data.copy() for name in self._outputs)
+
+    def _request(self) -> Any:
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        return self._local.request
+
+
+class KerasTrunk:
+    """A trunk in Keras: large batches, one at a time, while other threads decode."""
+
+    batch_size = KERAS_BATCH
+
+    def __init__(self, network: keras.Model, preprocessing: Preprocessing) -> None:
+        import keras
+
+        pooled = keras.layers.GlobalAveragePooling2D()(network.output)
+        self.workers = max(2, core_count())
+        self._model = keras.Model(network.input, pooled)
+        self._preprocessing = preprocessing
+        self._lock = threading.Lock()
+
+    def run(self, pixels: Pixels) -> Features:
+        """Return features ``(n, channels)`` of pixels ``(n, height, width, 3)``."""
+        inputs = self._preprocessing.apply(pixels)
+        with self._lock:
+            features: Features = self._model.predict_on_batch(inputs)
+        return features
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What computes features: ``openvino`` or ``keras``, with the version that goes into the cache's key."""
+
+    name: str
+    version: str
+
+    @property
+    def label(self) -> str:
+        """Name and version in one word."""
+        return f"{self.name}-{self.version}"
+
+
+def choose_engine(preferred: str | None = None) -> Engine:
+    """Return the engine for this machine: OpenVINO on CPU, Keras where a GPU is seen or OpenVINO is absent.
+
+    ``HEADSTART_ENGINE`` or ``preferred`` (``openvino`` or ``keras``) decides instead.
+    """
+    from importlib import metadata, util
+
+    wanted = preferred or os.environ.get("HEADSTART_ENGINE", "")
+    if wanted != "keras" and util.find_spec("openvino") and (wanted == "openvino" or not _gpu_is_likely()):
+        return Engine("openvino", metadata.version("openvino"))
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return Engine("keras", f"{metadata.version('keras')}-{backend}")
+
+
+def _gpu_is_likely() -> bool:
+    """Tell whether Keras would see an NVIDIA GPU, without importing it where there is no driver."""
+    import shutil
+
+    if not shutil.which("nvidia-smi"):
+        return False
+    from headstart.backbones.engine import keras_module
+
+    keras = keras_module()
+    devices: list[str] = keras.distribution.list_devices("gpu")
+    return bool(devices)
+
+
+def build_trunk(
+    network: keras.Model, preprocessing: Preprocessing, size: Resize, *, engine: Engine, precision: str
+) -> Trunk:
+    """Return the trunk of a frozen Keras backbone (preprocessed pixels -> feature map) on the given engine."""
+    if engine.name == "keras":
+        return KerasTrunk(network, preprocessing)
+    model = graph.backbone_graph(graph.from_keras(network), preprocessing, size, any_size=False)
+    return OpenVinoTrunk(model, precision=precision)
+
+
+def milliseconds_per_image(trunk: Trunk, size: Resize, *, repeats: int = 9) -> float:
+    """Return the median time of one image alone through the trunk, decoding not included."""
+    image = np.random.default_rng(0).integers(0, 256, (1, size.height, size.width, 3), np.uint8)
+    trunk.run(image)
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        trunk.run(image)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1000
+
+
+def core_count() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_settings(precision: str, streams: int) -> dict[str, Any]:
+    return {
+        "INFERENCE_PRECISION_HINT": precision,
+        "NUM_STREAMS": str(streams),
+        "INFERENCE_NUM_THREADS": streams,
+        "ENABLE_CPU_PINNING": False,
+    }

@@ -1,0 +1,124 @@
+"""Bundles of command-line options, shared by commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Numbers(click.ParamType):
+    """Comma-separated numbers, such as 1e-2,1e-3."""
+
+    def __init__(self, kind: type[float] | type[int], example: str) -> None:
+        self.name, self._kind, self._example = "numbers", kind, example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Return the numbers as a tuple."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self._kind(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"must be numbers with commas between, such as {self._example}. Received: {value!r}.", param, ctx)
+
+
+class Names(click.ParamType):
+    """Comma-separated names."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the names as a tuple."""
+        return value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def talk(command: Command) -> Command:
+    """Add --quiet and --debug, which every command has."""
+    debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    return click.option("--quiet", is_flag=True, help="Show no progress and no talk.")(debug(command))
+
+
+weights_dir = click.option(
+    "--weights-dir",
+    type=click.Path(path_type=Path),
+    help="Folder with <backbone>.weights.h5 files.  [default: $HEADSTART_WEIGHTS]",
+)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+
+
+def run_folder(command: Command) -> Command:
+    """Add --out, --fresh and --json."""
+    fresh = click.option("--fresh", is_flag=True, help="Start again; forget what an earlier start has finished.")
+    out = click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/<data>-<hash>]")
+    return out(fresh(as_json(command)))
+
+
+def _number(flag: str, default: float, text: str) -> Callable[[Command], Command]:
+    return click.option(flag, type=type(default), default=default, show_default=True, help=text)
+
+
+def _word(flag: str, default: str, text: str) -> Callable[[Command], Command]:
+    return click.option(flag, default=default, show_default=bool(default), help=text)
+
+
+# The options of `compare` that are settings: each bears the name of a field of study.plan.Settings.
+_SETTINGS: tuple[Callable[..., Any], ...] = (
+    click.option(
+        "--backbones",
+        type=Names(),
+        default=(),
+        help="Names from `headstart backbones`, commas between; NAME:random for random weights.  "
+        "[default: every one whose weights are found, and small_cnn]",
+    ),
+    click.option(
+        "--learning-rates", type=Numbers(float, "1e-2,1e-3"), default=(), help="[default: 1e-2,1e-3,1e-4,1e-5]"
+    ),
+    click.option("--folds", type=int, help="Folds of the cross-validation.  [default: 5]"),
+    click.option("--holdout", type=float, help="Validate on this share of the training images instead of folds."),
+    _number("--repeats", 1, "Repeat the cross-validation with other folds."),
+    _number("--epochs", 20, "Epochs of every training."),
+    _number("--batch-size", 32, "Images per step."),
+    click.option(
+        "--patience", type=int, default=0, help="Stop after so many epochs that are no better.  [default: never]"
+    ),
+    _word("--monitor", "accuracy", "accuracy or loss: what chooses the best epoch and the best candidate."),
+    _word(
+        "--finals", "per_backbone", "best, per_backbone or all: who trains again on all training images and is tested."
+    ),
+    _word("--optimizer", "adam", "adam or sgd."),
+    click.option("--momentum", type=float, default=0.0, help="Momentum of sgd.  [default: 0]"),
+    click.option("--nesterov", is_flag=True, help="Nesterov momentum for sgd."),
+    _word("--schedule", "constant", "Of the learning rate: constant, steps, inverse_time or cosine."),
+    _number("--schedule-factor", 0.1, "Factor of steps, or decay per step of inverse_time."),
+    _number("--schedule-every", 5, "Epochs between steps."),
+    click.option(
+        "--dense",
+        type=Numbers(int, "256,64"),
+        default=(),
+        help="Units of hidden layers, such as 256,64.  [default: none]",
+    ),
+    _number("--dropout", 0.0, "Share dropped before the output and after every hidden layer."),
+    _number("--l2", 0.0, "L2 penalty on the head's kernels."),
+    _number("--test-fraction", 0.2, "Share of every class that is sealed for the test."),
+    click.option("--image-size", type=int, default=0, help="Side in pixels.  [default: the backbone's own]"),
+    _word("--resize", "stretch", "stretch, crop or pad."),
+    _word(
+        "--group-by", "", "folder, exif-burst or a regular expression on the path: a group stays on one side of splits."
+    ),
+    click.option("--random-control", is_flag=True, help="Also run every pretrained backbone with random weights."),
+    _word("--precision", "f32", "f32 or bf16: arithmetic of the frozen backbones."),
+    _number("--seed", 0, "Decides splits, initial weights and order."),
+)
+
+
+def settings(command: Command) -> Command:
+    """Add every option of ``compare`` that is a setting."""
+    for option in reversed(_SETTINGS):
+        command = option(command)
+    return command

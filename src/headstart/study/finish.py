@@ -1,0 +1,174 @@
+"""The end of a study: verdict, summary and classifier."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.backbones import catalog
+from headstart.classifier import bundle
+from headstart.classifier.bundle import Provenance
+from headstart.evaluation.results import (
+    CandidateResult,
+    Comparison,
+    DatasetSummary,
+    FinalResult,
+    ProtocolSummary,
+    Summary,
+)
+from headstart.evaluation.significance import compare_with_best
+from headstart.features import graph
+from headstart.study.conclude import Final, Opened
+from headstart.study.plan import Network, Plan
+from headstart.study.prepare import build_network
+from headstart.study.workplace import Workplace
+
+
+def summarise(
+    plan: Plan, candidates: Sequence[CandidateResult], ranked: Sequence[CandidateResult], opened: Opened
+) -> Summary:
+    """Return the summary: everything that is the same each time the same study runs."""
+    best = ranked[0].id
+    comparison = _comparisons(best, opened)
+    test = next(result.test for result in opened.results if result.candidate == best)
+    return Summary(
+        dataset=_dataset(plan),
+        protocol=_protocol(plan, opened.openings),
+        candidates=tuple(candidates),
+        best=best,
+        recommended=_recommended(ranked, comparison),
+        finals=opened.results,
+        test=test,
+        verdict=_verdict(plan, ranked, opened.results, comparison),
+        comparison=comparison,
+    )
+
+
+def _dataset(plan: Plan) -> DatasetSummary:
+    rows = plan.splits.rows
+    splits = [split for split in ("train", "validation", "test") if any(row.split == split for row in rows)]
+    counted = {split: Counter(row.label for row in rows if row.split == split) for split in splits}
+    return DatasetSummary(
+        path=plan.table.location,
+        fingerprint=plan.table.fingerprint,
+        classes=plan.table.classes,
+        images=sum(row.split != "excluded" for row in rows),
+        set_aside=sum(row.status == "set_aside" for row in rows),
+        counts={split: {name: counts[name] for name in plan.table.classes} for split, counts in counted.items()},
+    )
+
+
+def _protocol(plan: Plan, openings: int) -> ProtocolSummary:
+    protocol = plan.recipe.protocol
+    return ProtocolSummary(
+        kind=plan.splits.kind,
+        folds=protocol.folds if plan.splits.kind == "folds" else None,
+        repeats=protocol.repeats,
+        monitor=protocol.monitor,
+        finals=protocol.finals,
+        seed=protocol.seed,
+        test_openings=openings,
+    )
+
+
+def _comparisons(best: str, opened: Opened) -> tuple[Comparison, ...]:
+    """Compare the best candidate with every other finalist on the same test images."""
+    right: dict[str, NDArray[np.bool_]] = {
+        block.candidate: block.probabilities.argmax(axis=1) == block.labels
+        for block in opened.blocks
+        if block.part == "test"
+    }
+    return compare_with_best(best, right)
+
+
+def _recommended(ranked: Sequence[CandidateResult], comparison: Sequence[Comparison]) -> str:
+    """Return the finalist with the fewest parameters among the best and those that cannot be told from it."""
+    equal = {ranked[0].id} | {one.b for one in comparison if one.verdict == "undecided"}
+    sizes = {result.id: result.parameters.total for result in ranked if result.id in equal and result.parameters}
+    return min(sizes, key=lambda name: (sizes[name], name != ranked[0].id))
+
+
+def _verdict(
+    plan: Plan,
+    ranked: Sequence[CandidateResult],
+    finals: Sequence[FinalResult],
+    comparison: Sequence[Comparison],
+) -> str:
+    best = ranked[0]
+    test = next(final.test for final in finals if final.candidate == best.id)
+    low, high = test.intervals["accuracy"]
+    images = sum(sum(row) for row in test.confusion_matrix)
+    right = sum(row[place] for place, row in enumerate(test.confusion_matrix))
+    sentence = (
+        f"{_name(best)} did best in {_judged_by(plan)} and then classified {right:,} of {images:,} sealed test images "
+        f"right: {test.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})"
+    )
+    others = [one for one in comparison if one.verdict == "undecided"]
+    if not comparison:
+        return sentence + "."
+    names = {result.id: _name(result) for result in ranked}
+    if others:
+        return f"{sentence}; the test images do not tell it from {_listed([names[one.b] for one in others])}."
+    return f"{sentence}, a different score from every other finalist's by more than chance explains."
+
+
+def _name(result: CandidateResult) -> str:
+    title = catalog.find(result.backbone).title
+    control = " with random weights" if result.settings["weights"] == "random" and "frozen" in result.cut else ""
+    return f"{title}{control} (learning rate {result.settings['optimizer']['learning_rate']:g})"
+
+
+def _judged_by(plan: Plan) -> str:
+    protocol = plan.recipe.protocol
+    if plan.splits.kind == "holdout":
+        return "hold-out validation"
+    repeated = f" repeated {protocol.repeats} times" if protocol.repeats > 1 else ""
+    return f"{protocol.folds}-fold cross-validation{repeated}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def save_classifier(plan: Plan, final: Final, result: FinalResult, place: Workplace) -> None:
+    """Write the best finalist as a classifier into the run folder."""
+    network, fit = final.judged.network, final.fit
+    model = build_network(network)
+    if fit.backbone_weights:
+        model.set_weights(list(fit.backbone_weights))
+    backbone = graph.backbone_graph(
+        graph.from_keras(model), network.backbone.preprocessing, network.size, any_size=True
+    )
+    weights = {f"backbone/{variable.path}": np.asarray(variable.value) for variable in model.variables}
+    weights |= _head_arrays(fit.weights)
+    bundle.save(
+        place.folder.classifier,
+        graph.add_head(backbone, fit.weights),
+        weights,
+        classes=plan.table.classes,
+        size=network.size,
+        precision=plan.recipe.precision,
+        provenance=_provenance(plan, network, final, result),
+    )
+
+
+def _head_arrays(weights: Sequence[NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
+    names = ("kernel", "bias")
+    return {f"head/dense_{place // 2}/{names[place % 2]}": array for place, array in enumerate(weights)}
+
+
+def _provenance(plan: Plan, network: Network, final: Final, result: FinalResult) -> Provenance:
+    return Provenance(
+        study=plan.study_id,
+        fingerprint=plan.table.fingerprint,
+        candidate=final.id,
+        backbone=network.backbone.name,
+        weights=network.weights_key,
+        licence=network.file.licence if network.file else network.backbone.licence,
+        training_images=sum(item.support for item in result.train.per_class),
+        test_images=sum(item.support for item in result.test.per_class),
+        test_accuracy=result.test.accuracy,
+    )

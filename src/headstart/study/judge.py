@@ -1,0 +1,170 @@
+"""Every candidate on every fold, and who did best. Selection sees validation values only; the test set stays sealed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from headstart import storage
+from headstart.data.split import Round
+from headstart.errors import StudyError
+from headstart.evaluation.metrics import fold_values
+from headstart.evaluation.results import CandidateResult, CrossValidation
+from headstart.recipe import Candidate
+from headstart.study.learners import Learner
+from headstart.study.parts import Parts, Rows
+from headstart.study.plan import Network
+from headstart.study.prepare import Prepared
+from headstart.study.workplace import Workplace
+from headstart.training.heads import Fit, Job, describe
+
+BYTES_PER_PARAMETER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One candidate with its fit of every round (empty when it failed) and the seconds that training took."""
+
+    network: Network
+    candidate: Candidate
+    learner: Learner | None
+    fits: tuple[Fit, ...]
+    seconds: float
+    reason: str | None
+
+
+def judge(prepared: Sequence[Prepared], parts: Parts, seed: int, place: Workplace) -> list[Judged]:
+    """Train every candidate of every network on every round; one that fails keeps its place with the reason."""
+    judged = []
+    for one in prepared:
+        if one.learner is None:
+            judged += [_failed(one.network, candidate, one.reason) for candidate in one.network.candidates]
+        else:
+            judged += _judge_network(one.learner, parts, seed, place)
+    return judged
+
+
+def _judge_network(learner: Learner, parts: Parts, seed: int, place: Workplace) -> list[Judged]:
+    candidates, rounds = learner.network.candidates, parts.rounds
+    jobs = [round_job(candidate, one, seed) for candidate in candidates for one in rounds]
+    try:
+        trained = learner.train("rounds", jobs, place.jobs, place.progress)
+    except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
+        return [_failed(learner.network, candidate, f"Training failed: {error}") for candidate in candidates]
+    judged = []
+    for number, candidate in enumerate(candidates):
+        mine = trained[number * len(rounds) : (number + 1) * len(rounds)]
+        fits = tuple(one.fits[0] for one in mine)
+        seconds = sum(one.seconds for one in mine)
+        judged.append(Judged(learner.network, candidate, learner, fits, seconds, None))
+    return judged
+
+
+def _failed(network: Network, candidate: Candidate, reason: str | None) -> Judged:
+    return Judged(network, candidate, None, (), 0.0, reason)
+
+
+def round_job(candidate: Candidate, one: Round, seed: int) -> Job:
+    """Return the training of a candidate in one round.
+
+    All candidates of a round start from the same head and see the images in the same order, so that they differ by
+    their settings alone.
+    """
+    place = (seed, one.repeat, one.fold)
+    return _job(f"{candidate.id}/{one.repeat}/{one.fold}", candidate, one.train, one.validation, place)
+
+
+def final_job(candidate: Candidate, train: Rows, epochs: int, seed: int) -> Job:
+    """Return the final training of a candidate on all training images, for a fixed number of epochs."""
+    job = _job(f"{candidate.id}/final", candidate, train, None, (seed, "final"))
+    return dataclasses.replace(job, epochs=epochs, patience=0)
+
+
+def _job(key: str, candidate: Candidate, train: Rows, validation: Rows | None, place: tuple[object, ...]) -> Job:
+    return Job(
+        key=key,
+        head=candidate.head,
+        optimizer=candidate.optimizer,
+        schedule=candidate.schedule,
+        batch_size=candidate.batch_size,
+        epochs=candidate.epochs,
+        patience=candidate.patience,
+        train=train,
+        validation=validation,
+        order_seed=storage.seed_from(*place, "order"),
+        init_seed=storage.seed_from(*place, "init"),
+        dropout_seed=storage.seed_from(*place, "dropout"),
+    )
+
+
+def candidate_result(judged: Judged, classes: int) -> CandidateResult:
+    """Return what ``summary.json`` says of a candidate."""
+    candidate = judged.candidate
+    parameters = judged.learner.parameters(candidate) if judged.learner else None
+    return CandidateResult(
+        id=candidate.id,
+        backbone=candidate.backbone,
+        head=describe(candidate.head, classes),
+        cut="whole network trains" if candidate.trainable == "all" else "backbone frozen",
+        settings=storage.to_plain(candidate),
+        status="failed" if judged.reason else "done",
+        reason=judged.reason,
+        parameters=parameters,
+        size_bytes=parameters.total * BYTES_PER_PARAMETER if parameters else None,
+        cv=cross_validation(judged.fits) if judged.fits else None,
+    )
+
+
+def cross_validation(fits: Sequence[Fit]) -> CrossValidation:
+    """Return the values of all rounds: at each one's best epoch, and at its last."""
+
+    def values(measure: Callable[[Fit, bool], float]) -> tuple[list[float], list[float]]:
+        return [measure(fit, True) for fit in fits], [measure(fit, False) for fit in fits]
+
+    return CrossValidation(
+        accuracy=fold_values(*values(lambda fit, best: (fit.best if best else fit.last).validation.accuracy)),
+        loss=fold_values(*values(lambda fit, best: (fit.best if best else fit.last).validation.loss)),
+        train_accuracy=fold_values(*values(lambda fit, best: (fit.best if best else fit.last).train.accuracy)),
+        train_loss=fold_values(*values(lambda fit, best: (fit.best if best else fit.last).train.loss)),
+        best_epochs=tuple(fit.best_epoch for fit in fits),
+    )
+
+
+def best_first(results: Sequence[CandidateResult], monitor: str) -> list[CandidateResult]:
+    """Return the candidates that finished, best first: by the mean over rounds of the monitor, then of the other measure.
+
+    Raises:
+        StudyError: every candidate failed.
+    """
+    done = [result for result in results if result.cv is not None]
+    if not done:
+        raise StudyError(f"Every candidate failed. The first: {results[0].reason}")
+    return sorted(done, key=lambda result: _rank(result, monitor))
+
+
+def _rank(result: CandidateResult, monitor: str) -> tuple[float, float]:
+    assert result.cv is not None
+    accuracy, loss = -result.cv.accuracy.mean, result.cv.loss.mean
+    loss = loss if math.isfinite(loss) else math.inf
+    return (accuracy, loss) if monitor == "accuracy" else (loss, accuracy)
+
+
+def finalists(ranked: Sequence[CandidateResult], rule: str) -> list[str]:
+    """Return the ids of the candidates that are trained again and tested: best | per_backbone | all."""
+    if rule == "best":
+        return [ranked[0].id]
+    if rule == "all":
+        return [result.id for result in ranked]
+    first: dict[tuple[str, str], str] = {}
+    for result in ranked:
+        first.setdefault((result.backbone, result.settings["weights"]), result.id)
+    return list(first.values())
+
+
+def final_epochs(result: CandidateResult) -> int:
+    """Return the rounded mean of the rounds' best epochs, at least 1."""
+    assert result.cv is not None
+    epochs = result.cv.best_epochs
+    return max(1, math.floor(sum(epochs) / len(epochs) + 0.5))

@@ -1,0 +1,127 @@
+"""Who trains: a frozen backbone's heads on cached features, or a whole network on decoded pixels. Same door for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.progress import Progress
+from headstart.study.jobs import Jobs, Trained
+from headstart.study.plan import Network
+from headstart.training.bank import train_bank
+from headstart.training.heads import Fit, Job, forward
+
+if TYPE_CHECKING:
+    import keras
+
+    from headstart.training.finetune import FineTuner
+
+Rows = NDArray[np.int64]
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What all learners of a study share: the number of classes, and the monitor (accuracy or loss)."""
+
+    classes: int
+    monitor: str
+
+
+class Learner(Protocol):
+    """Trains the candidates of one network and applies what they learned."""
+
+    network: Network
+
+    def train(self, stage: str, jobs: Sequence[Job], store: Jobs, progress: Progress) -> list[Trained]:
+        """Return one result per job, in order; finished units of ``store`` are not trained again."""
+        ...
+
+    def logits(self, fit: Fit, rows: Rows) -> Logits:
+        """Return the logits ``(rows, classes)`` of images under a trained candidate."""
+        ...
+
+
+class HeadLearner:
+    """Heads on the cached features of a frozen backbone: all of them train at once, as one unit.
+
+    Args:
+        features: pooled features ``(images, channels)`` float32.
+        labels: class index ``(images,)``.
+    """
+
+    def __init__(self, network: Network, features: NDArray[np.float32], labels: Rows, goal: Goal) -> None:
+        self.network = network
+        self._features, self._labels, self._goal = features, labels, goal
+
+    def train(self, stage: str, jobs: Sequence[Job], store: Jobs, progress: Progress) -> list[Trained]:
+        """Return one result per job; the unit's seconds are shared out evenly."""
+
+        def compute() -> list[Fit]:
+            return train_bank(
+                self._features,
+                self._labels,
+                jobs,
+                classes=self._goal.classes,
+                monitor=self._goal.monitor,
+                progress=progress,
+            )
+
+        unit = (stage, self.network.name, [job.key for job in jobs], [job.epochs for job in jobs])
+        together = store.trained(unit, compute)
+        return [Trained((fit,), together.seconds / len(jobs)) for fit in together.fits]
+
+    def logits(self, fit: Fit, rows: Rows) -> Logits:
+        """Return the logits ``(rows, classes)`` of images under a trained head."""
+        return forward(fit.weights, self._features[rows])
+
+
+class WholeLearner:
+    """A network that trains whole from pixels: one job after another, each a unit with a checkpoint per epoch.
+
+    Args:
+        model: the backbone with its initial weights; built and traced once for all jobs.
+        pixels: ``(images, height, width, 3)`` uint8.
+        labels: class index ``(images,)``.
+    """
+
+    def __init__(
+        self, network: Network, model: keras.Model, pixels: NDArray[np.uint8], labels: Rows, goal: Goal
+    ) -> None:
+        self.network = network
+        self._model, self._pixels, self._labels, self._goal = model, pixels, labels, goal
+        self._tuner: FineTuner | None = None
+
+    @property
+    def tuner(self) -> FineTuner:
+        """The Keras side, built when first needed."""
+        if self._tuner is None:
+            from headstart.training.finetune import FineTuner
+
+            head = self.network.candidates[0].head
+            self._tuner = FineTuner(self._model, self.network.backbone.preprocessing, head, self._goal.classes)
+        return self._tuner
+
+    def train(self, stage: str, jobs: Sequence[Job], store: Jobs, progress: Progress) -> list[Trained]:
+        """Return one result per job."""
+        return [self._train_one(stage, job, store, progress) for job in jobs]
+
+    def _train_one(self, stage: str, job: Job, store: Jobs, progress: Progress) -> Trained:
+        unit = (stage, self.network.name, job.key, job.epochs)
+
+        def compute() -> list[Fit]:
+            checkpoint = store.checkpoint(unit)
+            fit = self.tuner.fit(
+                self._pixels, self._labels, job, monitor=self._goal.monitor, checkpoint=checkpoint, progress=progress
+            )
+            return [fit]
+
+        return store.trained(unit, compute)
+
+    def logits(self, fit: Fit, rows: Rows) -> Logits:
+        """Return the logits ``(rows, classes)`` of images under a trained network."""
+        return self.tuner.logits(self._pixels, rows, fit)

@@ -1,0 +1,56 @@
+"""The main job, top to bottom: plan -> features -> train -> select -> final -> test -> classifier and report."""
+
+from __future__ import annotations
+
+from headstart.data.audit import audit
+from headstart.evaluation.results import Summary
+from headstart.study import records
+from headstart.study.conclude import open_test, train_finals
+from headstart.study.finish import save_classifier, summarise
+from headstart.study.forecast import forecast
+from headstart.study.judge import best_first, candidate_result, finalists, judge
+from headstart.study.parts import make_parts
+from headstart.study.plan import Plan
+from headstart.study.prepare import Preparation, TrunkStore
+from headstart.study.workplace import Workplace
+
+
+def run_study(plan: Plan, place: Workplace) -> Summary:
+    """Execute a plan in its run folder and return the summary.
+
+    Units of work that an earlier, interrupted start has finished are found again.
+
+    Raises:
+        StudyError: every candidate failed.
+    """
+    protocol, classes, watch = plan.recipe.protocol, plan.table.classes, place.stopwatch
+    parts = make_parts(plan.splits, classes)
+    records.write_inputs(plan, audit(plan.table, plan.splits), place)
+    trunks = TrunkStore(place, plan.recipe.precision)
+
+    with watch.stage("forecast"):
+        expected = forecast(plan, parts, trunks, place)
+    place.progress.say(expected.sentence)
+
+    with watch.stage("features"):
+        prepared = Preparation(plan, parts, trunks, place).all()
+    with watch.stage("training"):
+        judged = judge(prepared, parts, protocol.seed, place)
+    results = [candidate_result(one, len(classes)) for one in judged]
+    ranked = best_first(results, protocol.monitor)
+
+    chosen = finalists(ranked, protocol.finals)
+    with watch.stage("final training"):
+        finals = train_finals([result for result in ranked if result.id in chosen], judged, parts, protocol.seed, place)
+    with watch.stage("test"):
+        opened = open_test(finals, parts, classes, place)
+    summary = summarise(plan, results, ranked, opened)
+
+    with watch.stage("classifier"):
+        best = next(number for number, final in enumerate(finals) if final.id == summary.best)
+        save_classifier(plan, finals[best], opened.results[best], place)
+    with watch.stage("records"):
+        records.write_results(judged, finals, opened, parts, classes, place)
+    records.write_timings(expected, prepared, judged, finals, place)
+    records.write_summary(summary, place)
+    return summary

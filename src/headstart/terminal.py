@@ -1,0 +1,82 @@
+"""What the command line shows while it works: progress bars on a terminal, plain lines elsewhere. Always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from headstart.progress import Progress
+
+
+def make_progress(*, quiet: bool) -> Progress:
+    """Return the listener that suits stderr: silent, bars with the time left, or one line per step."""
+    if quiet:
+        return Progress()
+    return BarProgress() if sys.stderr.isatty() else LineProgress()
+
+
+class LineProgress(Progress):
+    """One line when a step is done: for log files and pipes."""
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        print(text, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def track(self, name: str, *, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Print the step with its total and time once it has ended."""
+        start = time.perf_counter()
+        yield lambda done: None
+        self.say(f"{name}: {total:,} {unit} in {time.perf_counter() - start:.1f} s")
+
+
+class BarProgress(Progress):
+    """A bar with the time left for every step, and plain lines between them."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+
+    def say(self, text: str) -> None:
+        """Print one line above the bars."""
+        self._console.print(text, markup=False)
+
+    @contextmanager
+    def track(self, name: str, *, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Draw a bar while the step lasts."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            TextColumn("{task.description:<24}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        with Bars(*columns, console=self._console) as bars:
+            task = bars.add_task(name, total=total)
+            yield lambda done: bars.advance(task, done)
+
+
+def print_table(headings: list[str], rows: list[list[str]]) -> None:
+    """Print a plain table on stdout; columns of numbers are set to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column, heading in enumerate(headings):
+        numeric = bool(rows) and all(_is_number(row[column]) for row in rows)
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 240
+    Console(width=width, highlight=False, markup=False).print(table)
+
+
+def _is_number(text: str) -> bool:
+    bare = text.removesuffix("%").removesuffix("s").removesuffix("MB").replace(",", "").strip()
+    return bare in ("", "-") or bare.replace(".", "", 1).isdigit()

@@ -1,0 +1,113 @@
+import dataclasses
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from headstart.errors import CacheError
+from headstart.features.cache import FeatureCache, Space
+
+SPACE = Space("mobilenet", "ab" * 32, "end", "average", "rgb", 224, 224, "stretch", 1, "original", "openvino-1", "f32")
+
+
+def keys_of(count: int, start: int = 0) -> list[str]:
+    return [hashlib.sha256(str(number).encode()).hexdigest() for number in range(start, start + count)]
+
+
+def values_of(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, 7), np.float32)
+
+
+def test_what_is_written_is_read_in_the_order_asked_for(tmp_path):
+    cache, keys, values = FeatureCache(tmp_path), keys_of(10), values_of(10)
+    cache.write(SPACE, keys[:6], values[:6])
+    cache.write(SPACE, keys[6:], values[6:])
+    order = [7, 0, 9, 0, 3]
+    features, found = cache.read(SPACE, [keys[place] for place in order])
+    assert found.all()
+    np.testing.assert_array_equal(features, values[order])
+
+
+def test_a_missing_image_is_told_apart(tmp_path):
+    cache, keys = FeatureCache(tmp_path), keys_of(4)
+    assert cache.read(SPACE, keys)[0] is None
+    assert cache.missing(SPACE, keys) == 4
+    cache.write(SPACE, keys[:3], values_of(3))
+    assert cache.read(SPACE, keys)[1].tolist() == [True, True, True, False]
+    assert cache.missing(SPACE, keys) == 1
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Space)])
+def test_every_field_of_a_space_matters(tmp_path, field):
+    cache, keys = FeatureCache(tmp_path), keys_of(1)
+    cache.write(SPACE, keys, values_of(1))
+    old = getattr(SPACE, field)
+    other = dataclasses.replace(SPACE, **{field: old + 1 if isinstance(old, int) else old + "x"})
+    assert cache.missing(other, keys) == 1
+    assert cache.missing(SPACE, keys) == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "foreign"])
+def test_a_damaged_shard_counts_as_missing_and_is_removed(tmp_path, damage):
+    cache, keys = FeatureCache(tmp_path), keys_of(5)
+    cache.write(SPACE, keys[:3], values_of(3))
+    cache.write(SPACE, keys[3:], values_of(2, seed=1))
+    [victim] = [path for path in tmp_path.rglob("*.shard") if path.stat().st_size == 512 + 3 * (32 + 28)]
+    content = bytearray(victim.read_bytes())
+    content[-5] ^= 1
+    pieces = {"cut": victim.read_bytes()[:-4], "flipped": bytes(content), "emptied": b"", "foreign": b"x" * 700}
+    victim.write_bytes(pieces[damage])
+    features, found = cache.read(SPACE, keys)
+    assert found.tolist() == [False, False, False, True, True]
+    np.testing.assert_array_equal(features[3:], values_of(2, seed=1))
+    assert not victim.exists()
+
+
+def test_above_the_limit_the_longest_unused_goes_first(tmp_path):
+    size = 512 + 10 * (32 + 28)
+    cache = FeatureCache(tmp_path, limit_bytes=2 * size)
+    for number in range(3):
+        cache.write(SPACE, keys_of(10, 10 * number), values_of(10))
+        for shard in tmp_path.rglob("*.shard"):
+            os.utime(shard, ns=(shard.stat().st_atime_ns, shard.stat().st_mtime_ns - 10**9))
+        if number == 1:
+            cache.read(SPACE, keys_of(10, 0))  # the first shard is used again, so the second goes
+    assert [cache.missing(SPACE, keys_of(10, start)) for start in (0, 10, 20)] == [0, 10, 0]
+
+
+def test_info_and_clear(tmp_path):
+    cache = FeatureCache(tmp_path)
+    assert cache.info() == ()
+    cache.write(SPACE, keys_of(4), values_of(4))
+    [info] = cache.info()
+    assert info.features == 4
+    assert "mobilenet 224x224" in info.description
+    assert cache.clear() == info.size_bytes
+    assert cache.info() == ()
+    assert cache.missing(SPACE, keys_of(4)) == 4
+
+
+def test_several_writers_share_a_cache(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        for start in range(0, 80, 10):
+            pool.submit(FeatureCache(tmp_path).write, SPACE, keys_of(10, start), values_of(10, seed=start))
+    features, found = FeatureCache(tmp_path).read(SPACE, keys_of(80))
+    assert found.all()
+    np.testing.assert_array_equal(features, np.concatenate([values_of(10, seed=start) for start in range(0, 80, 10)]))
+
+
+def test_the_limit_comes_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_CACHE_LIMIT", "12345")
+    assert FeatureCache(tmp_path).limit_bytes == 12345
+    monkeypatch.setenv("HEADSTART_CACHE_LIMIT", "much")
+    with pytest.raises(CacheError, match="number of bytes"):
+        FeatureCache(tmp_path)
+
+
+def test_milliseconds_are_kept_per_space(tmp_path):
+    cache = FeatureCache(tmp_path)
+    assert cache.milliseconds_per_image(SPACE) is None
+    cache.note_milliseconds_per_image(SPACE, 3.25)
+    assert cache.milliseconds_per_image(SPACE) == 3.25
