@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +96,7 @@ def execute(plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progre
         if finished:
             progress.say(f"This study is already finished in {folder.path}. --fresh would run it again.")
         else:
-            run_study(plan, open_workplace(folder, plan.study_id, progress))
+            run_study(plan, open_workplace(folder, plan.study_id, progress, command=shlex.join(sys.argv)))
         report = write_report(folder)
         return Result(folder.summary(), folder.path, report, folder.classifier)
 

@@ -11,30 +11,22 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Numbers(click.ParamType):
-    """Comma-separated numbers, such as 1e-2,1e-3."""
+def _numbers(kind: type[float] | type[int], example: str) -> Callable[..., tuple[float, ...]]:
+    """Return a callback that reads comma-separated numbers."""
 
-    def __init__(self, kind: type[float] | type[int], example: str) -> None:
-        self.name, self._kind, self._example = "numbers", kind, example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """Return the numbers as a tuple."""
-        if isinstance(value, tuple):
-            return value
+    def read(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
         try:
-            return tuple(self._kind(part) for part in value.split(","))
+            return tuple(kind(part) for part in value.split(",") if value)
         except ValueError:
-            self.fail(f"must be numbers with commas between, such as {self._example}. Received: {value!r}.", param, ctx)
+            text = f"must be numbers with commas between, such as {example}. Received: {value!r}."
+            raise click.BadParameter(text, context, parameter) from None
+
+    return read
 
 
-class Names(click.ParamType):
-    """Comma-separated names."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Return the names as a tuple."""
-        return value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(",") if part.strip())
+def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Read comma-separated names."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def talk(command: Command) -> Command:
@@ -71,13 +63,13 @@ def _word(flag: str, default: str, text: str) -> Callable[[Command], Command]:
 _SETTINGS: tuple[Callable[..., Any], ...] = (
     click.option(
         "--backbones",
-        type=Names(),
-        default=(),
+        callback=_names,
+        default="",
         help="Names from `headstart backbones`, commas between; NAME:random for random weights.  "
         "[default: every one whose weights are found, and small_cnn]",
     ),
     click.option(
-        "--learning-rates", type=Numbers(float, "1e-2,1e-3"), default=(), help="[default: 1e-2,1e-3,1e-4,1e-5]"
+        "--learning-rates", callback=_numbers(float, "1e-2,1e-3"), default="", help="[default: 1e-2,1e-3,1e-4,1e-5]"
     ),
     click.option("--folds", type=int, help="Folds of the cross-validation.  [default: 5]"),
     click.option("--holdout", type=float, help="Validate on this share of the training images instead of folds."),
@@ -99,8 +91,8 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
     _number("--schedule-every", 5, "Epochs between steps."),
     click.option(
         "--dense",
-        type=Numbers(int, "256,64"),
-        default=(),
+        callback=_numbers(int, "256,64"),
+        default="",
         help="Units of hidden layers, such as 256,64.  [default: none]",
     ),
     _number("--dropout", 0.0, "Share dropped before the output and after every hidden layer."),

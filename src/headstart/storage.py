@@ -102,6 +102,8 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: Any, value: Any) -> Any:
     """Build a value of type ``kind`` (dataclass, tuple, dict, optional, scalar) from plain JSON values.
 
+    A null where a number must stand is the NaN that ``to_plain`` could not write.
+
     Raises:
         TypeError: a key is missing or unknown, or a value has the wrong type.
     """
@@ -117,6 +119,8 @@ def from_plain(kind: Any, value: Any) -> Any:
         return tuple(from_plain(typing.get_args(kind)[0], item) for item in value)
     if origin is dict:
         return {key: from_plain(typing.get_args(kind)[1], item) for key, item in value.items()}
+    if kind is float and value is None:
+        return math.nan
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(kind, type) and not isinstance(value, kind):

@@ -6,8 +6,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from headstart.progress import Progress
+
+if TYPE_CHECKING:
+    from headstart.evaluation.results import CandidateResult, Summary
+
+# Beyond so many classes the confusion matrix is for the report, not for the terminal.
+MATRIX_CLASSES = 20
 
 
 def make_progress(*, quiet: bool) -> Progress:
@@ -80,3 +87,34 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
 def _is_number(text: str) -> bool:
     bare = text.removesuffix("%").removesuffix("s").removesuffix("MB").replace(",", "").strip()
     return bare in ("", "-") or bare.replace(".", "", 1).isdigit()
+
+
+def print_result(summary: Summary) -> None:
+    """Print the story of a study: verdict, ranking, confusion matrix of the best on the test images."""
+    print(f"\n{summary.verdict}\n")
+    _print_ranking(summary)
+    print()
+    headings = ["true \\ predicted", *summary.dataset.classes]
+    matrix = summary.test.confusion_matrix
+    if len(matrix) <= MATRIX_CLASSES:
+        print_table(
+            headings, [[name, *map(str, row)] for name, row in zip(summary.dataset.classes, matrix, strict=True)]
+        )
+        print()
+
+
+def _print_ranking(summary: Summary) -> None:
+    tested = {final.candidate: f"{final.test.accuracy:.1%}" for final in summary.finals}
+    done = sorted((one for one in summary.candidates if one.cv), key=lambda one: -one.cv.accuracy.mean if one.cv else 0)
+    rows = [_ranking_row(one, tested) for one in done]
+    rows += [[one.id, "failed", one.reason or "", "", "", ""] for one in summary.candidates if not one.cv]
+    judged = "folds" if summary.protocol.kind == "folds" else "hold-out"
+    print_table(["candidate", f"accuracy ({judged})", "std", "loss", "test", "parameters"], rows)
+
+
+def _ranking_row(one: CandidateResult, tested: dict[str, str]) -> list[str]:
+    assert one.cv is not None and one.parameters is not None
+    accuracy, deviation = one.cv.accuracy, one.cv.accuracy.std
+    spread = "" if deviation is None else f"{deviation:.1%}"
+    total = f"{one.parameters.total:,}"
+    return [one.id, f"{accuracy.mean:.1%}", spread, f"{one.cv.loss.mean:.3f}", tested.get(one.id, ""), total]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from headstart.data.facts import Facts
 from headstart.data.groups import Member, group_ids
@@ -85,4 +85,4 @@ def _deeper(rows: tuple[ImageRow, ...], location: str) -> str:
     folders = {PurePosixPath(row.path).parts[:2] for row in rows if row.path.count("/") >= 2}
     if len(folders) < 2:
         return ""
-    return f" If the classes lie one folder deeper, give {PurePosixPath(location) / next(iter(folders))[0]}."
+    return f" If the classes lie one folder deeper, give {Path(location) / next(iter(folders))[0]}."

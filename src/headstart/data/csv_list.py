@@ -25,7 +25,7 @@ def list_csv(file: Path, location: str) -> Listing:
     notes = _check_columns(header, location)
     problems: list[str] = []
     entries = [_entry(dict(zip(header, cells, strict=False)), line, problems) for line, cells in rows[1:]]
-    problems += _problems(entries, FileSource(file.parent))
+    problems = _problems(entries, FileSource(file.parent)) + problems
     if problems:
         raise DataError(f"{location}: {'; '.join(problems[:5])}{_and_more(problems)}. Correct the file and try again.")
     if not entries:
@@ -66,7 +66,8 @@ def _entry(cells: dict[str, str], line: int, problems: list[str]) -> Entry:
     split = values["split"].lower()
     if split and split not in SPLIT_NAMES:
         hint = did_you_mean(split, SPLIT_NAMES)
-        problems.append(f"line {line}: split must be train, validation or test, received {values['split']!r}.{hint}")
+        hint = f".{hint}" if hint else ""
+        problems.append(f"line {line}: split must be train, validation or test, received {values['split']!r}{hint}")
     path = values["path"].replace("\\", "/")
     return Entry(path, values["label"], SPLIT_NAMES.get(split, ""), values["group"])
 

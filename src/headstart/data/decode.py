@@ -95,7 +95,7 @@ def load(encoded: Encoded, size: Resize) -> NDArray[np.uint8]:
         ImageError: the bytes are no readable image of an allowed format.
     """
     try:
-        return _as_rgb_array(resized(_plain(encoded, PIXEL_LIMIT), size))
+        return _rgb(resized(_plain(encoded, PIXEL_LIMIT), size))
     except Exception as error:
         raise _image_error(error, encoded) from error
 
@@ -103,7 +103,7 @@ def load(encoded: Encoded, size: Resize) -> NDArray[np.uint8]:
 def pixels(encoded: Encoded, *, pixel_limit: int = PIXEL_LIMIT) -> NDArray[np.uint8]:
     """Return all RGB pixels, shape (height, width, 3), uint8, without resizing; raises as ``load`` does."""
     try:
-        return _as_rgb_array(_plain(encoded, pixel_limit))
+        return _rgb(encoded if isinstance(encoded, np.ndarray) else _plain(encoded, pixel_limit))
     except Exception as error:
         raise _image_error(error, encoded) from error
 
@@ -112,7 +112,7 @@ def inspect(encoded: Encoded, *, pixel_limit: int = PIXEL_LIMIT) -> ImageFacts:
     """Decode an image to its last byte and return its facts; raises as ``load`` does."""
     try:
         if isinstance(encoded, np.ndarray):
-            return _facts_of(_plain(encoded, pixel_limit), "array")
+            return _facts_of(encoded, "array")
         image = _open(encoded, pixel_limit)
         taken_at, camera = _shot(image)
         return _facts_of(grey_or_rgb(_upright(image)), identify(encoded[:HEAD_BYTES]), taken_at, camera)
@@ -146,9 +146,7 @@ def _plain(encoded: Encoded, pixel_limit: int) -> Image.Image:
     from PIL import Image
 
     if isinstance(encoded, np.ndarray):
-        if encoded.dtype != np.uint8 or encoded.ndim not in (2, 3) or encoded.shape[2:] not in ((), (3,)):
-            raise ImageError(f"not an image: pixels of shape {encoded.shape}, {encoded.dtype}")
-        return Image.fromarray(encoded)
+        return Image.fromarray(_checked(encoded))
     return grey_or_rgb(_upright(_open(encoded, pixel_limit)))
 
 
@@ -209,15 +207,24 @@ def _shot(image: Image.Image) -> tuple[str, str]:
         return "", ""
 
 
-def _facts_of(image: Image.Image, name: str, taken_at: str = "", camera: str = "") -> ImageFacts:
-    digest = hashlib.sha256(f"{image.height}x{image.width}:".encode())
-    digest.update((image if image.mode == "RGB" else image.convert("RGB")).tobytes())
-    return ImageFacts(image.width, image.height, name, digest.hexdigest(), taken_at, camera)
+def _facts_of(image: Image.Image | NDArray[np.uint8], name: str, taken_at: str = "", camera: str = "") -> ImageFacts:
+    rgb = _rgb(image)
+    height, width, _ = rgb.shape
+    digest = hashlib.sha256(f"{height}x{width}:".encode())
+    digest.update(np.ascontiguousarray(rgb).reshape(-1).data)
+    return ImageFacts(width, height, name, digest.hexdigest(), taken_at, camera)
 
 
-def _as_rgb_array(image: Image.Image) -> NDArray[np.uint8]:
-    array: NDArray[np.uint8] = np.asarray(image)
+def _rgb(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the pixels of a grey or RGB image, shape (height, width, 3)."""
+    array = _checked(np.asarray(image))
     return array if array.ndim == 3 else np.repeat(array[:, :, np.newaxis], 3, axis=2)
+
+
+def _checked(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)) or not array.size:
+        raise ImageError(f"not an image: pixels of shape {array.shape}, {array.dtype}")
+    return array
 
 
 def _image_error(error: Exception, encoded: Encoded) -> ImageError:

@@ -50,15 +50,15 @@ def scan(listing: Listing, *, cache: Path | None, progress: Progress) -> tuple[F
     known = _remembered(folder)
     examine = _examiner(listing, known)
     found: list[Facts] = []
-    # threads pay where files are read and decoded; for small arrays they would only wait for Python's lock
-    workers = os.cpu_count() if isinstance(listing.source, FileSource) else 1
     with (
-        ThreadPoolExecutor(workers) as pool,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
         progress.track("Reading images", total=len(listing.entries), unit="images") as done,
     ):
+        # threads pay where files are read and decoded; for small arrays they would only wait for Python's lock
+        run = pool.map if isinstance(listing.source, FileSource) else map
         for batch in _batches(listing.entries):
             facts = []
-            for item in pool.map(examine, batch):
+            for item in run(examine, batch):
                 facts.append(item)
                 done(1)
             if folder and isinstance(listing.source, FileSource):

@@ -63,7 +63,7 @@ def _class_entries(root: Path, folder: Path, split: str, notes: list[str]) -> It
         if not path.is_dir():
             yield _entry(root, path, "", split, "outside the class folders")
     for class_folder in classes:
-        files = list(files_below(class_folder))
+        files = list(files_below(class_folder, (root.resolve(), folder.resolve())))
         if not files:
             notes.append(f"The folder {class_folder.relative_to(root).as_posix()} is empty and was left out.")
         for path in files:

@@ -88,7 +88,10 @@ def visible(folder: Path) -> list[Path]:
 
 
 def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Yield everything below a folder that is no folder. Links to folders are followed, but never in a circle."""
+    """Yield everything below a folder that is no folder.
+
+    Links to folders are followed, but never in a circle: not to a folder that they lie in, nor to one of ``above``.
+    """
     real = folder.resolve()
     if real in above:
         return

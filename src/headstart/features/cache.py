@@ -96,8 +96,8 @@ class FeatureCache:
             shard = _read_shard(path)
             if shard is None:
                 continue
-            for index, key in enumerate(shard.keys):
-                for row in rows.get(key, ()):
+            for index, name in enumerate(shard.keys):
+                for row in rows.get(name, ()):
                     if features is None:
                         features = np.empty((len(keys), *shard.values.shape[1:]), shard.values.dtype)
                     features[row], found[row] = shard.values[index], True

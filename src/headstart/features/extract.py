@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -199,7 +199,7 @@ def _fill(
 
 
 def decode_all(images: ImageSet, size: Resize, *, progress: Progress = SILENT) -> Pixels:
-    """Return the resized pixels ``(images, height, width, 3)`` of all images: what a network without a cut trains on."""
+    """Return the resized pixels ``(images, height, width, 3)`` of all images: what a whole network trains on."""
     pixels = np.empty((len(images.keys), size.height, size.width, 3), np.uint8)
 
     def load(index: int) -> Pixels:
@@ -213,9 +213,3 @@ def decode_all(images: ImageSet, size: Resize, *, progress: Progress = SILENT) -
 
         run_batches(range(len(images.keys)), load, keep, batch_size=64, workers=core_count())
     return pixels
-
-
-def batches_of(count: int, batch_size: int) -> Iterator[slice]:
-    """Yield slices that cover ``count`` rows in order, ``batch_size`` at a time."""
-    for at in range(0, count, batch_size):
-        yield slice(at, min(at + batch_size, count))

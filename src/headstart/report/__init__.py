@@ -1,0 +1,1 @@
+"""Run folder -> one offline HTML page. Never imports Keras."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from headstart.backbones import catalog
 from headstart.classifier import bundle
 from headstart.classifier.bundle import Provenance
+from headstart.data.audit import split_counts
 from headstart.evaluation.results import (
     CandidateResult,
     Comparison,
@@ -49,15 +49,13 @@ def summarise(
 
 def _dataset(plan: Plan) -> DatasetSummary:
     rows = plan.splits.rows
-    splits = [split for split in ("train", "validation", "test") if any(row.split == split for row in rows)]
-    counted = {split: Counter(row.label for row in rows if row.split == split) for split in splits}
     return DatasetSummary(
         path=plan.table.location,
         fingerprint=plan.table.fingerprint,
         classes=plan.table.classes,
         images=sum(row.split != "excluded" for row in rows),
-        set_aside=sum(row.status == "set_aside" for row in rows),
-        counts={split: {name: counts[name] for name in plan.table.classes} for split, counts in counted.items()},
+        set_aside=len(plan.table.set_aside),
+        counts=split_counts(plan.table, plan.splits),
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart import storage
-from headstart.training.heads import Fit
+from headstart.training.heads import EpochRow, Fit, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,18 @@ class Jobs:
         """Return the store for the half-done state of a unit."""
         return Checkpoint(self._path(unit, ".checkpoint"))
 
+    def count_opening(self, finalists: Sequence[str]) -> int:
+        """Remember that the test set was opened for these finalists, and return how many openings there were.
+
+        Opening it again for the same finalists, after a kill, is no second opening.
+        """
+        path = self._folder / "openings.json"
+        openings = json.loads(path.read_text("utf-8")) if path.exists() else []
+        if list(finalists) not in openings:
+            openings.append(list(finalists))
+            storage.write_json(path, openings)
+        return len(openings)
+
     def _path(self, unit: Sequence[object], suffix: str) -> Path:
         return self._folder / (storage.digest_of([self._study_id, *unit])[:32] + suffix)
 
@@ -77,24 +91,17 @@ class Checkpoint:
 def _to_bytes(trained: Trained) -> bytes:
     """Pack fits as an npz: arrays under ``<fit>/<field>/<number>``, everything else as JSON."""
     arrays: dict[str, NDArray[Any]] = {}
+    plain: dict[str, Any] = {"seconds": trained.seconds, "fits": []}
     for number, fit in enumerate(trained.fits):
-        for name in ("weights", "backbone_weights"):
-            arrays |= {f"{number}/{name}/{place}": array for place, array in enumerate(getattr(fit, name))}
-        if fit.validation_logits is not None:
-            arrays[f"{number}/validation_logits/0"] = fit.validation_logits
-    plain = {"seconds": trained.seconds, "fits": [_plain_fields(fit) for fit in trained.fits]}
-    arrays["json"] = np.frombuffer(json.dumps(storage.to_plain(plain)).encode(), np.uint8)
+        logits = () if fit.validation_logits is None else (fit.validation_logits,)
+        fields = {"weights": fit.weights, "backbone_weights": fit.backbone_weights, "validation_logits": logits}
+        for name, values in fields.items():
+            arrays |= {f"{number}/{name}/{place:05d}": array for place, array in enumerate(values)}
+        plain["fits"].append({f.name: getattr(fit, f.name) for f in dataclasses.fields(fit) if f.name not in fields})
+    arrays["json"] = np.frombuffer(storage.json_text(plain).encode(), np.uint8)
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
     return stream.getvalue()
-
-
-ARRAY_FIELDS = ("weights", "backbone_weights", "validation_logits")
-
-
-def _plain_fields(fit: Fit) -> dict[str, Any]:
-    names = [name for name in fit.__dataclass_fields__ if name not in ARRAY_FIELDS]
-    return {name: getattr(fit, name) for name in names}
 
 
 def _from_bytes(content: bytes) -> Trained:
@@ -102,3 +109,28 @@ def _from_bytes(content: bytes) -> Trained:
         plain = json.loads(arrays["json"].tobytes())
         fits = tuple(_fit(number, fields, arrays) for number, fields in enumerate(plain["fits"]))
     return Trained(fits, plain["seconds"])
+
+
+def _fit(number: int, fields: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Fit:
+    def stored(name: str) -> tuple[NDArray[Any], ...]:
+        return tuple(arrays[key] for key in sorted(arrays) if key.startswith(f"{number}/{name}/"))
+
+    return Fit(
+        key=fields["key"],
+        history=storage.from_plain(tuple[EpochRow, ...], _with_nan(fields["history"])),
+        best_epoch=fields["best_epoch"],
+        weights=stored("weights"),
+        validation_logits=next(iter(stored("validation_logits")), None),
+        best=storage.from_plain(Scores, _with_nan(fields["best"])),
+        last=storage.from_plain(Scores, _with_nan(fields["last"])),
+        backbone_weights=stored("backbone_weights"),
+    )
+
+
+def _with_nan(value: Any) -> Any:
+    """Give back the NaN of a diverged training's loss, which JSON keeps as null."""
+    if isinstance(value, list):
+        return [_with_nan(item) for item in value]
+    if isinstance(value, dict):
+        return {key: math.nan if key == "loss" and item is None else _with_nan(item) for key, item in value.items()}
+    return value

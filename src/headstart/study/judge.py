@@ -11,14 +11,14 @@ from headstart import storage
 from headstart.data.split import Round
 from headstart.errors import StudyError
 from headstart.evaluation.metrics import fold_values
-from headstart.evaluation.results import CandidateResult, CrossValidation
+from headstart.evaluation.results import CandidateResult, CrossValidation, FoldValues
 from headstart.recipe import Candidate
 from headstart.study.learners import Learner
 from headstart.study.parts import Parts, Rows
 from headstart.study.plan import Network
 from headstart.study.prepare import Prepared
 from headstart.study.workplace import Workplace
-from headstart.training.heads import Fit, Job, describe
+from headstart.training.heads import EpochMetrics, Fit, Job, Scores, describe
 
 BYTES_PER_PARAMETER = 4
 
@@ -119,21 +119,27 @@ def candidate_result(judged: Judged, classes: int) -> CandidateResult:
 
 def cross_validation(fits: Sequence[Fit]) -> CrossValidation:
     """Return the values of all rounds: at each one's best epoch, and at its last."""
+    best, last = [fit.best for fit in fits], [fit.last for fit in fits]
 
-    def values(measure: Callable[[Fit, bool], float]) -> tuple[list[float], list[float]]:
-        return [measure(fit, True) for fit in fits], [measure(fit, False) for fit in fits]
+    def values(measure: Callable[[Scores], float]) -> FoldValues:
+        return fold_values([measure(one) for one in best], [measure(one) for one in last])
 
     return CrossValidation(
-        accuracy=fold_values(*values(lambda fit, best: (fit.best if best else fit.last).validation.accuracy)),
-        loss=fold_values(*values(lambda fit, best: (fit.best if best else fit.last).validation.loss)),
-        train_accuracy=fold_values(*values(lambda fit, best: (fit.best if best else fit.last).train.accuracy)),
-        train_loss=fold_values(*values(lambda fit, best: (fit.best if best else fit.last).train.loss)),
+        accuracy=values(lambda one: _of_validation(one).accuracy),
+        loss=values(lambda one: _of_validation(one).loss),
+        train_accuracy=values(lambda one: one.train.accuracy),
+        train_loss=values(lambda one: one.train.loss),
         best_epochs=tuple(fit.best_epoch for fit in fits),
     )
 
 
+def _of_validation(scores: Scores) -> EpochMetrics:
+    assert scores.validation is not None, "every round validates"
+    return scores.validation
+
+
 def best_first(results: Sequence[CandidateResult], monitor: str) -> list[CandidateResult]:
-    """Return the candidates that finished, best first: by the mean over rounds of the monitor, then of the other measure.
+    """Return the candidates that finished, best first: by the mean of the monitor, then of the other measure.
 
     Raises:
         StudyError: every candidate failed.

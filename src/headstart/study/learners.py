@@ -1,4 +1,4 @@
-"""Who trains: a frozen backbone's heads on cached features, or a whole network on decoded pixels. Same door for both."""
+"""Who trains: a frozen backbone's heads on cached features, or a whole network on pixels. One door for both."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.evaluation.results import ParameterCounts
 from headstart.progress import Progress
+from headstart.recipe import Candidate
 from headstart.study.jobs import Jobs, Trained
 from headstart.study.plan import Network
 from headstart.training.bank import train_bank
-from headstart.training.heads import Fit, Job, forward
+from headstart.training.heads import Fit, Job, forward, parameter_count
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +41,10 @@ class Learner(Protocol):
 
     def train(self, stage: str, jobs: Sequence[Job], store: Jobs, progress: Progress) -> list[Trained]:
         """Return one result per job, in order; finished units of ``store`` are not trained again."""
+        ...
+
+    def parameters(self, candidate: Candidate) -> ParameterCounts:
+        """Return the numbers of weights as Keras counts them."""
         ...
 
     def logits(self, fit: Fit, rows: Rows) -> Logits:
@@ -74,6 +80,12 @@ class HeadLearner:
         unit = (stage, self.network.name, [job.key for job in jobs], [job.epochs for job in jobs])
         together = store.trained(unit, compute)
         return [Trained((fit,), together.seconds / len(jobs)) for fit in together.fits]
+
+    def parameters(self, candidate: Candidate) -> ParameterCounts:
+        """Return the numbers of weights: the head trains, the backbone does not."""
+        frozen = self.network.backbone.parameters
+        trainable = _head_parameters(self.network, candidate, self._goal)
+        return ParameterCounts(trainable, frozen, trainable + frozen, (trainable,))
 
     def logits(self, fit: Fit, rows: Rows) -> Logits:
         """Return the logits ``(rows, classes)`` of images under a trained head."""
@@ -122,6 +134,18 @@ class WholeLearner:
 
         return store.trained(unit, compute)
 
+    def parameters(self, candidate: Candidate) -> ParameterCounts:
+        """Return the numbers of weights: all train but the statistics of batch normalisation."""
+        trainable = sum(int(np.prod(weight.shape)) for weight in self._model.trainable_weights)
+        trainable += _head_parameters(self.network, candidate, self._goal)
+        fixed = sum(int(np.prod(weight.shape)) for weight in self._model.non_trainable_weights)
+        return ParameterCounts(trainable, fixed, trainable + fixed, (trainable,))
+
     def logits(self, fit: Fit, rows: Rows) -> Logits:
         """Return the logits ``(rows, classes)`` of images under a trained network."""
-        return self.tuner.logits(self._pixels, rows, fit)
+        logits: Logits = self.tuner.logits(self._pixels, rows, fit)
+        return logits
+
+
+def _head_parameters(network: Network, candidate: Candidate, goal: Goal) -> int:
+    return parameter_count(candidate.head, inputs=network.backbone.channels, classes=goal.classes)

@@ -18,8 +18,8 @@ Rows = NDArray[np.int64]
 class Parts:
     """Positions among the images that take part (rows of the table that are not excluded).
 
-    ``labels`` are class indices ``(images,)``; ``train``, ``validation`` and ``test`` are positions; so are the parts of
-    every round.
+    ``labels`` are class indices ``(images,)``; ``train``, ``validation``, ``test`` and the parts of every round are
+    positions.
     """
 
     rows: tuple[ImageRow, ...]

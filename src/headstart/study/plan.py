@@ -1,4 +1,4 @@
-"""From a folder and settings to a plan: images, splits, candidates, weights; every problem is found before work starts."""
+"""From a folder and settings to a plan: images, splits, candidates, weights. Problems are found before work starts."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
         best = next(number for number, final in enumerate(finals) if final.id == summary.best)
         save_classifier(plan, finals[best], opened.results[best], place)
     with watch.stage("records"):
-        records.write_results(judged, finals, opened, parts, classes, place)
-    records.write_timings(expected, prepared, judged, finals, place)
-    records.write_summary(summary, place)
+        records.write_findings(judged, finals, opened, parts, classes, place)
+    place.folder.write_timings(records.timings(expected, prepared, judged, finals, place))
+    place.folder.write_summary(summary)
     return summary

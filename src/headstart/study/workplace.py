@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from headstart import storage
 from headstart.features.cache import FeatureCache
-from headstart.features.trunk import Engine
+from headstart.features.trunk import Engine, choose_engine
 from headstart.progress import Progress
 from headstart.runs.folder import RunFolder
 from headstart.study.jobs import Jobs
@@ -36,7 +37,7 @@ class Stopwatch:
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Run folder, finished units, cache of features, engine, listener and stopwatch of one study."""
+    """Run folder, finished units, cache, engine, listener and stopwatch of a study; ``command`` repeats it."""
 
     folder: RunFolder
     jobs: Jobs
@@ -44,3 +45,10 @@ class Workplace:
     engine: Engine
     progress: Progress
     stopwatch: Stopwatch
+    command: str
+
+
+def open_workplace(folder: RunFolder, study_id: str, progress: Progress, command: str) -> Workplace:
+    """Return the workplace of a study in its run folder, with this machine's cache and engine."""
+    cache = FeatureCache(storage.cache_folder())
+    return Workplace(folder, Jobs(folder.jobs, study_id), cache, choose_engine(), progress, Stopwatch(), command)

@@ -1,0 +1,102 @@
+"""How numbers read on the page: one function per kind of number, so that the same number always looks the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+THIN = "\u202f"
+"""A narrow space that does not break, between a number and its unit."""
+
+NONE = "\u2013"
+
+
+def percent(share: float) -> str:
+    """Return a share in 0..1 as a percentage; 100.0 % only for exactly all, 0.0 % only for exactly none."""
+    text = f"{100 * share:.1f}"
+    if text == "100.0" and share < 1:
+        return f">{THIN}99.9{THIN}%"
+    if text == "0.0" and share > 0:
+        return f"<{THIN}0.1{THIN}%"
+    return f"{text}{THIN}%"
+
+
+def points(share: float) -> str:
+    """Return a spread or difference of shares in percentage points, without a sign for the unit."""
+    return f"{100 * share:.1f}"
+
+
+def decimals(value: float) -> str:
+    """Return a loss, an area or another plain ratio with three decimals."""
+    return f"{value:.3f}"
+
+
+def count(value: float) -> str:
+    """Return a whole number with separators."""
+    return f"{value:,.0f}"
+
+
+def epoch(value: float) -> str:
+    """Return a mean number of epochs."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def megabytes(size: float) -> str:
+    """Return a number of bytes in the decimal unit that suits its size."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.{0 if size >= 100 * scale else 1}f}{THIN}{unit}"
+    return f"{size:.0f}{THIN}bytes"
+
+
+def milliseconds(value: float) -> str:
+    """Return milliseconds with two significant digits or more."""
+    return f"{value:.{0 if value >= 100 else 1 if value >= 1 else 2}f}{THIN}ms"
+
+
+def seconds(value: float) -> str:
+    """Return a length of time in the units that suit its size."""
+    if value < 120:
+        return f"{value:.{0 if value >= 20 else 1}f}{THIN}s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes}{THIN}min {rest:02d}{THIN}s"
+    hours, minutes = divmod(round(value / 60), 60)
+    return f"{hours}{THIN}h {minutes:02d}{THIN}min"
+
+
+def per_second(value: float) -> str:
+    """Return a speed in images per second."""
+    return f"{value:,.0f}{THIN}/{THIN}s" if value >= 10 else f"{value:.1f}{THIN}/{THIN}s"
+
+
+KINDS: Mapping[str, Callable[[float], str]] = {
+    function.__name__: function
+    for function in (percent, points, decimals, count, epoch, megabytes, milliseconds, seconds, per_second)
+}
+
+
+def written(value: float | None, kind: str) -> str:
+    """Return a number as text, or a dash where there is none."""
+    return NONE if value is None or not math.isfinite(value) else KINDS[kind](value)
+
+
+def look_up(documents: Mapping[str, Any], pointer: str) -> Any:
+    """Return the value at a pointer such as ``summary/test/per_class/0/recall``; None where the way ends early.
+
+    The words are those of the JSON files: fields of dataclasses, keys of dicts, positions in tuples.
+    """
+    name, *way = pointer.split("/")
+    value = documents[name]
+    for word in way:
+        if value is None:
+            return None
+        if dataclasses.is_dataclass(value):
+            value = getattr(value, "class_" if word == "class" else word)
+        elif isinstance(value, Mapping):
+            value = value.get(word)
+        else:
+            value = value[int(word)]
+    return value

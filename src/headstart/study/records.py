@@ -1,0 +1,182 @@
+"""From what a study found to the rows of its run folder."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import metadata
+
+from headstart import __version__
+from headstart.data.audit import Audit
+from headstart.runs.folder import (
+    CandidateTiming,
+    Environment,
+    FeatureTiming,
+    FoldRow,
+    HistoryRow,
+    ResultRow,
+    Timings,
+)
+from headstart.study.conclude import Final, Opened, fold_predictions
+from headstart.study.forecast import Forecast
+from headstart.study.judge import Judged
+from headstart.study.parts import Parts
+from headstart.study.plan import Plan
+from headstart.study.prepare import Prepared
+from headstart.study.workplace import Workplace
+from headstart.training.heads import EpochRow, Fit
+
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "openvino", "numpy", "scipy", "pillow")
+
+
+def write_inputs(plan: Plan, audit: Audit, place: Workplace) -> None:
+    """Write what is known before the work: recipe, environment, images, folds, audit."""
+    folder = place.folder
+    folder.write_study(plan.recipe.to_toml())
+    folder.write_environment(environment(place))
+    folder.write_images(plan.splits.rows)
+    folder.write_folds(
+        FoldRow(one.repeat, one.fold, plan.splits.rows[index].path)
+        for one in plan.splits.rounds
+        for index in one.validation
+    )
+    folder.write_audit(audit)
+    folder.log("started", study=plan.study_id, headstart=__version__)
+
+
+def environment(place: Workplace) -> Environment:
+    """Return where this study runs."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return Environment(
+        headstart=__version__,
+        python=platform.python_version(),
+        system=platform.platform(),
+        processor=platform.processor() or platform.machine(),
+        cores=os.cpu_count() or 1,
+        memory_bytes=_memory_bytes(),
+        backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
+        engine=place.engine.label,
+        command=place.command,
+        packages=versions,
+    )
+
+
+def _memory_bytes() -> int | None:
+    if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def result_rows(judged: Sequence[Judged], parts: Parts) -> Iterator[ResultRow]:
+    """Yield one row per candidate and round; a failed candidate has rows without numbers."""
+    for one in judged:
+        for place, turn in enumerate(parts.rounds):
+            fit = one.fits[place] if one.fits else None
+            yield _result_row(one.candidate.id, turn.repeat, turn.fold, fit)
+
+
+def _result_row(candidate: str, repeat: int, fold: int, fit: Fit | None) -> ResultRow:
+    if fit is None or fit.best.validation is None or fit.last.validation is None:
+        return ResultRow(candidate, repeat, fold, "failed", *[None] * 8)
+    return ResultRow(
+        candidate=candidate,
+        repeat=repeat,
+        fold=fold,
+        status="done",
+        best_epoch=fit.best_epoch,
+        epochs=len(fit.history),
+        accuracy=fit.best.validation.accuracy,
+        loss=fit.best.validation.loss,
+        train_accuracy=fit.best.train.accuracy,
+        train_loss=fit.best.train.loss,
+        last_accuracy=fit.last.validation.accuracy,
+        last_loss=fit.last.validation.loss,
+    )
+
+
+def history_rows(judged: Sequence[Judged], finals: Sequence[Final], parts: Parts) -> Iterator[HistoryRow]:
+    """Yield one row per candidate, round or final training, and epoch."""
+    for one in judged:
+        for turn, fit in zip(parts.rounds, one.fits, strict=False):
+            yield from _epochs(one.candidate.id, turn.repeat, turn.fold, fit.history)
+    for final in finals:
+        yield from _epochs(final.id, None, None, final.fit.history)
+
+
+def _epochs(candidate: str, repeat: int | None, fold: int | None, history: Iterable[EpochRow]) -> Iterator[HistoryRow]:
+    for row in history:
+        train, validation = row.train, row.validation
+        yield HistoryRow(
+            candidate=candidate,
+            repeat=repeat,
+            fold=fold,
+            phase=row.phase,
+            epoch=row.epoch,
+            learning_rate=row.learning_rate,
+            loss=train.loss,
+            accuracy=train.accuracy,
+            precision=train.precision,
+            recall=train.recall,
+            top_k=train.top_k,
+            val_loss=validation.loss if validation else None,
+            val_accuracy=validation.accuracy if validation else None,
+            val_precision=validation.precision if validation else None,
+            val_recall=validation.recall if validation else None,
+            val_top_k=validation.top_k if validation else None,
+        )
+
+
+def timings(
+    expected: Forecast,
+    prepared: Sequence[Prepared],
+    judged: Sequence[Judged],
+    finals: Sequence[Final],
+    place: Workplace,
+) -> Timings:
+    """Return what varies from run to run: seconds of every stage, network and candidate."""
+    final_seconds = {final.id: final.seconds for final in finals}
+    speed = {one.network.name: one.milliseconds_per_image for one in prepared}
+    return Timings(
+        forecast_seconds=expected.seconds,
+        forecast_bytes=expected.size_bytes,
+        total_seconds=place.stopwatch.total,
+        stages=dict(place.stopwatch.stages),
+        features={one.network.name: _feature_timing(one) for one in prepared if one.extraction},
+        candidates={
+            one.candidate.id: CandidateTiming(
+                train_seconds=one.seconds + final_seconds.get(one.candidate.id, 0.0),
+                milliseconds_per_image=speed[one.network.name],
+            )
+            for one in judged
+        },
+    )
+
+
+def _feature_timing(prepared: Prepared) -> FeatureTiming:
+    extraction = prepared.extraction
+    assert extraction is not None
+    computed = extraction.images - extraction.cached
+    rate = computed / extraction.seconds if computed and extraction.seconds else None
+    return FeatureTiming(computed, extraction.seconds, rate, extraction.cached)
+
+
+def write_findings(
+    judged: Sequence[Judged],
+    finals: Sequence[Final],
+    opened: Opened,
+    parts: Parts,
+    classes: Sequence[str],
+    place: Workplace,
+) -> None:
+    """Write every fold's values, every epoch, and every prediction."""
+    place.folder.write_results(result_rows(judged, parts))
+    place.folder.write_history(history_rows(judged, finals, parts))
+    folds = [block for one in judged if one.fits for block in fold_predictions(one, parts)]
+    place.folder.write_predictions([*folds, *opened.blocks], classes)

@@ -1,0 +1,114 @@
+"""The head bank: every head of a study trains at once on cached features. Pure NumPy; the numbers are Keras'.
+
+Heads that see the same batches (the learning rates of one fold) form a group and are computed side by side: a batch is
+gathered once, and the first layer of all of them is one matrix product. Groups train on as many threads as there are
+cores; what a group computes does not depend on how many.
+
+What an epoch must cost: per head, row and weight 4 floating-point operations (logits and gradient); per row 4 bytes
+for each input; per head, step and weight an update of about ten passes, which stay in the second-level cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.features.trunk import core_count
+from headstart.progress import SILENT, Progress
+from headstart.training.group import BankData, HeadGroup
+from headstart.training.heads import Fit, Floats, Job, parameter_count
+
+# Bounds what one group holds (about 30 bytes per weight), and lets large heads train on several threads.
+GROUP_WEIGHTS = 2**19
+# Bounds what all living groups hold; beyond it, as many live as there are threads.
+LIVING_WEIGHTS = 2**22
+
+
+def train_bank(
+    features: Floats,
+    labels: NDArray[np.integer[Any]],
+    jobs: Sequence[Job],
+    *,
+    classes: int,
+    monitor: str,
+    progress: Progress = SILENT,
+) -> list[Fit]:
+    """Train every job and return one fit per job, in order.
+
+    A head that diverges (loss or weights not finite) harms no other: see ``Fit.best_epoch``.
+
+    Args:
+        features: ``(images, inputs)`` float32; may be memory-mapped, it is never loaded whole.
+        labels: class index of every image ``(images,)``, 0 to ``classes`` - 1.
+        monitor: ``accuracy`` or ``loss``: what the best epoch and early stopping go by.
+
+    Raises:
+        ValueError: a job has no training rows, or there is no feature.
+    """
+    if features.ndim != 2 or not features.shape[1] or not all(len(job.train) for job in jobs):
+        raise ValueError(f"features must be (images, inputs) and every job needs rows. Received: {features.shape}.")
+    data = BankData(np.asarray(features), np.asarray(labels, np.int64), np.eye(classes, dtype=np.float32), monitor)
+    with progress.track("training heads", total=sum(job.epochs for job in jobs), unit="epochs") as advance:
+        fits = _train(data, _grouped(jobs, data), jobs, advance)
+    return [fits[index] for index in range(len(jobs))]
+
+
+def _grouped(jobs: Sequence[Job], data: BankData) -> list[list[int]]:
+    """Return the numbers of the jobs of every group: they differ in rate, first weights and length alone."""
+    groups: dict[Hashable, list[int]] = {}
+    for index in sorted(range(len(jobs)), key=lambda number: jobs[number].key):
+        groups.setdefault(_batches(jobs[index]), []).append(index)
+    parts = []
+    for members in groups.values():
+        weights = parameter_count(jobs[members[0]].head, inputs=data.inputs, classes=data.classes)
+        size = max(1, GROUP_WEIGHTS // weights)
+        parts += [members[start : start + size] for start in range(0, len(members), size)]
+    return parts
+
+
+def _batches(job: Job) -> Hashable:
+    """Return what decides a job's batches and the rule of its updates, apart from the learning rate."""
+    rows = (job.train.tobytes(), None if job.validation is None else job.validation.tobytes())
+    rule = (dataclasses.replace(job.optimizer, learning_rate=0.0), job.schedule)
+    length = job.epochs if job.schedule.kind == "cosine" else None
+    return (rows, job.order_seed, job.batch_size, rule, length, job.head, job.head.dropout and job.dropout_seed)
+
+
+def _train(
+    data: BankData, groups: Sequence[list[int]], jobs: Sequence[Job], advance: Callable[[int], None]
+) -> dict[int, Fit]:
+    """Train all groups, an epoch of one group at a time on each thread."""
+    from threadpoolctl import threadpool_limits
+
+    workers = max(1, min(core_count(), len(groups)))
+    waiting, fits = deque(groups), dict[int, Fit]()
+    living: dict[Future[int], tuple[list[int], HeadGroup]] = {}
+    pool = ThreadPoolExecutor(workers)
+    with threadpool_limits(1 if workers > 1 else None, user_api="blas"):
+        try:
+            while waiting or living:
+                while waiting and _room(living.values(), workers):
+                    members = waiting.popleft()
+                    group = HeadGroup(data, [jobs[index] for index in members])
+                    living[pool.submit(group.run_epoch)] = (members, group)
+                for future in wait(living, return_when=FIRST_COMPLETED).done:
+                    members, group = living.pop(future)
+                    advance(future.result())
+                    if group.fits:
+                        fits.update(zip(members, group.fits, strict=True))
+                    else:
+                        living[pool.submit(group.run_epoch)] = (members, group)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return fits
+
+
+def _room(living: Iterable[tuple[list[int], HeadGroup]], workers: int) -> bool:
+    weights = [group.weights for _, group in living]
+    return len(weights) < workers or sum(weights) < LIVING_WEIGHTS

@@ -1,0 +1,304 @@
+"""A run folder as a study leaves it, from seeded synthetic predictions: no photographs, no training."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.data.audit import Audit, Leak, SetAside
+from headstart.data.table import ImageRow
+from headstart.evaluation.metrics import evaluate, fold_values
+from headstart.evaluation.results import (
+    CandidateResult,
+    CrossValidation,
+    DatasetSummary,
+    FinalResult,
+    ParameterCounts,
+    ProtocolSummary,
+    Summary,
+)
+from headstart.evaluation.significance import compare_with_best
+from headstart.recipe import Candidate, Optimizer, Recipe
+from headstart.runs.folder import (
+    CandidateTiming,
+    Environment,
+    FeatureTiming,
+    FoldRow,
+    HistoryRow,
+    PictureRow,
+    PredictionBlock,
+    ResultRow,
+    RunFolder,
+    Timings,
+)
+from headstart.storage import to_plain
+
+EPOCHS = 20
+SKILLS = {"mobilenet": 2.6, "mobilenet_v2": 2.4, "resnet50": 2.9, "small_cnn": 1.2}
+SIZES = {"mobilenet": 3_233_989, "mobilenet_v2": 2_264_389, "resnet50": 23_597_957, "small_cnn": 94_000}
+SPEEDS = {"mobilenet": 5.1, "mobilenet_v2": 4.2, "resnet50": 24.0, "small_cnn": 0.8}
+RATE_PENALTY = {1e-2: 0.25, 1e-3: 0.0, 1e-4: 0.7, 1e-5: 1.6}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What kind of run folder to build."""
+
+    classes: tuple[str, ...] = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    backbones: tuple[str, ...] = ("mobilenet", "mobilenet_v2")
+    rates: tuple[float, ...] = (1e-2, 1e-3, 1e-4)
+    folds: int = 5
+    per_class: int = 120
+    failed: tuple[str, ...] = ()
+    perfect: bool = False
+    pictures: bool = False
+    clean: bool = False
+    seed: int = 0
+
+
+class Builder:
+    """Writes every file of a run folder for one ``Sample``."""
+
+    def __init__(self, path, sample):
+        self.folder, self.sample = RunFolder(path), sample
+        self.random = np.random.default_rng(sample.seed)
+        self.candidates = [
+            Candidate(backbone=name, optimizer=Optimizer(learning_rate=rate), epochs=EPOCHS)
+            for name in sample.backbones
+            for rate in sample.rates
+        ]
+        self.done = [one for one in self.candidates if one.id not in sample.failed]
+        self.images = self._images()
+
+    def build(self):
+        """Write all files and return the folder."""
+        folder, sample = self.folder, self.sample
+        with folder.claim("0" * 64):
+            folder.write_study(Recipe(tuple(self.candidates)).to_toml())
+            folder.write_environment(self._environment())
+            folder.write_images(self.images)
+            folder.write_audit(self._audit())
+            folds = {row.path: n % sample.folds for n, row in enumerate(self._part("train"))}
+            folder.write_folds([FoldRow(0, fold, path) for path, fold in folds.items()])
+            results = [self._candidate(one) for one in self.candidates]
+            folder.write_results(self._result_rows(results))
+            folder.write_history([row for result in results if result.cv for row in self._history(result)])
+            summary, blocks = self._summary(results)
+            folder.write_predictions([*self._out_of_fold(folds), *blocks], sample.classes)
+            folder.write_timings(self._timings())
+            if sample.pictures:
+                folder.write_pictures(self._pictures())
+            folder.classifier.mkdir()
+            folder.write_summary(summary)
+        return folder
+
+    def _images(self):
+        rows = []
+        for name in self.sample.classes:
+            for number in range(self.sample.per_class):
+                split = "test" if number % 5 == 0 else "train"
+                path = f"{name}/{number:05d}.jpg"
+                rows.append(ImageRow(path, name, f"{len(rows):064x}", 320, 240, "ok", "", "", split))
+        if not self.sample.clean:
+            rows.append(ImageRow("daisy/torn.jpg", "daisy", "f" * 64, 0, 0, "set_aside", "cut short", "", "excluded"))
+        return rows
+
+    def _part(self, split):
+        return [row for row in self.images if row.split == split]
+
+    def _say(self, candidate, rows):
+        """Return labels, probabilities and logits of a candidate on some images."""
+        classes = len(self.sample.classes)
+        labels = np.array([self.sample.classes.index(row.label) for row in rows])
+        skill = SKILLS[candidate.backbone] - RATE_PENALTY[candidate.optimizer.learning_rate]
+        logits = (
+            self.random.normal(size=(len(rows), classes))
+            + (9 if self.sample.perfect else skill) * np.eye(classes)[labels]
+        )
+        logits[:, -1] += 0.9 * (labels == 0) * (not self.sample.perfect)
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return labels, shares / shares.sum(axis=1, keepdims=True), logits.astype(np.float32)
+
+    def _block(self, candidate, part, rows, fold=None):
+        labels, shares, logits = self._say(candidate, rows)
+        paths = tuple(row.path for row in rows)
+        return PredictionBlock(candidate.id, part, None if fold is None else 0, fold, paths, labels, shares, logits)
+
+    def _out_of_fold(self, folds):
+        train = self._part("train")
+        for candidate in self.done:
+            for fold in range(self.sample.folds):
+                yield self._block(candidate, "out_of_fold", [row for row in train if folds[row.path] == fold], fold)
+
+    def _candidate(self, candidate):
+        name, failed = candidate.backbone, candidate.id in self.sample.failed
+        total = SIZES[name]
+        trainable = 1024 * len(self.sample.classes)
+        return CandidateResult(
+            id=candidate.id,
+            backbone=name,
+            head="average pooling, softmax",
+            cut="backbone frozen",
+            settings=to_plain(candidate),
+            status="failed" if failed else "done",
+            reason="MemoryError: 3.1 GB asked for, 2.0 GB free" if failed else None,
+            parameters=None if failed else ParameterCounts(trainable, total - trainable, total, (trainable,)),
+            size_bytes=None if failed else 4 * total,
+            cv=None if failed else self._cross_validation(candidate),
+        )
+
+    def _cross_validation(self, candidate):
+        skill = SKILLS[candidate.backbone] - RATE_PENALTY[candidate.optimizer.learning_rate]
+        best = 1.0 if self.sample.perfect else 1 - 0.55 * np.exp(-0.7 * skill)
+        spread = 0.0 if self.sample.perfect else 0.012
+        accuracy = np.clip(best + spread * self.random.normal(size=self.sample.folds), 0, 1)
+        loss = 2.2 * (1 - accuracy) + 0.08
+        epochs = self.random.integers(9, 19, self.sample.folds)
+        return CrossValidation(
+            accuracy=fold_values(accuracy.tolist(), (accuracy - spread / 3).tolist()),
+            loss=fold_values(loss.tolist(), (loss * 1.05).tolist()),
+            train_accuracy=fold_values((accuracy * 0.5 + 0.5).tolist(), (accuracy * 0.4 + 0.6).tolist()),
+            train_loss=fold_values((loss * 0.4).tolist(), (loss * 0.3).tolist()),
+            best_epochs=tuple(epochs.tolist()),
+        )
+
+    def _result_rows(self, results):
+        for result in results:
+            cv = result.cv
+            for fold in range(self.sample.folds):
+                values = [None] * 8
+                if cv:
+                    measures = (cv.accuracy, cv.loss, cv.train_accuracy, cv.train_loss)
+                    last = [cv.accuracy.last_epoch_mean, cv.loss.last_epoch_mean]
+                    values = [cv.best_epochs[fold], EPOCHS, *(measure.folds[fold] for measure in measures), *last]
+                yield ResultRow(result.id, 0, fold, result.status, *values)
+
+    def _history(self, result):
+        classes = len(self.sample.classes)
+        for fold in [*range(self.sample.folds), None]:
+            reach = result.cv.accuracy.mean if fold is None else result.cv.accuracy.folds[fold]
+            for epoch in range(1, EPOCHS + 1 if fold is not None else 15):
+                grown = 1 - np.exp(-epoch / 3.0)
+                accuracy = 1 / classes + (reach - 1 / classes) * grown + 0.004 * self.random.normal()
+                train = accuracy + 0.06 * grown * epoch / EPOCHS
+                values = [2.0 * (1 - train) + 0.05, min(1, train), train, train, None]
+                loss = 2.2 * (1 - accuracy) + 0.1 + 0.004 * max(0, epoch - 12)
+                held_out = [None] * 5 if fold is None else [loss, min(1, accuracy), accuracy, accuracy, None]
+                rate = result.settings["optimizer"]["learning_rate"]
+                repeat = None if fold is None else 0
+                yield HistoryRow(result.id, repeat, fold, 1, epoch, rate, *values, *held_out)
+
+    def _summary(self, results):
+        ranked = sorted((one for one in results if one.cv), key=lambda one: -one.cv.accuracy.mean)
+        chosen = {}
+        for result in ranked:
+            chosen.setdefault(result.backbone, result.id)
+        finals, blocks = [], []
+        for candidate in sorted(
+            (one for one in self.done if one.id in chosen.values()), key=lambda one: one.id != ranked[0].id
+        ):
+            mine = [self._block(candidate, part, self._part(part)) for part in ("train", "test")]
+            train, test = (evaluate(block.labels, block.probabilities, self.sample.classes) for block in mine)
+            finals.append(FinalResult(candidate.id, 14, train, None, test))
+            blocks += mine
+        best = ranked[0].id
+        test = next(final.test for final in finals if final.candidate == best)
+        right = {one.candidate: one.probabilities.argmax(1) == one.labels for one in blocks if one.part == "test"}
+        low, high = test.intervals["accuracy"]
+        verdict = (
+            f"{best} did best in {self.sample.folds}-fold cross-validation and then classified {test.accuracy:.1%} of "
+            f"the sealed test images right (95% interval {low:.1%} to {high:.1%})."
+        )
+        return Summary(
+            dataset=self._dataset(),
+            protocol=ProtocolSummary("folds", self.sample.folds, 1, "accuracy", "per_backbone", self.sample.seed, 1),
+            candidates=tuple(results),
+            best=best,
+            recommended=finals[-1].candidate,
+            finals=tuple(finals),
+            test=test,
+            verdict=verdict,
+            comparison=compare_with_best(best, right),
+        ), blocks
+
+    def _counts(self):
+        return {
+            split: {name: sum(row.label == name for row in self._part(split)) for name in self.sample.classes}
+            for split in ("train", "test")
+        }
+
+    def _dataset(self):
+        taking_part = [row for row in self.images if row.status == "ok"]
+        return DatasetSummary(
+            path="photographs/flowers",
+            fingerprint="5e" * 32,
+            classes=self.sample.classes,
+            images=len(taking_part),
+            set_aside=len(self.images) - len(taking_part),
+            counts=self._counts(),
+        )
+
+    def _audit(self):
+        if self.sample.clean:
+            return Audit((), (), (), (), (), self._counts(), ())
+        return Audit(
+            set_aside=(SetAside("daisy/torn.jpg", "cut short"),),
+            exact_duplicates=(("daisy/00001.jpg", "daisy/00002.jpg"), ("roses/00004.jpg", "tulips/00009.jpg")),
+            near_duplicates=(),
+            label_conflicts=(("roses/00004.jpg", "tulips/00009.jpg"),),
+            leaks=(Leak("exact", ("daisy/00001.jpg", "daisy/00002.jpg"), ("train", "test")),),
+            counts=self._counts(),
+            warnings=("1 picture under more than one label: correct the labels or remove them.",),
+        )
+
+    def _timings(self):
+        return Timings(
+            forecast_seconds=48.0,
+            forecast_bytes=18_000_000,
+            total_seconds=52.4,
+            stages={"forecast": 2.1, "features": 31.5, "training": 12.2, "final training": 3.1, "test": 0.4},
+            features={name: FeatureTiming(600, 12.5, 48.0, 0) for name in self.sample.backbones},
+            candidates={one.id: CandidateTiming(2.4, SPEEDS[one.backbone]) for one in self.done},
+        )
+
+    def _environment(self):
+        return Environment(
+            headstart="0.1.0",
+            python="3.11.9",
+            system="Linux 6.1",
+            processor="an ordinary processor",
+            cores=2,
+            memory_bytes=16_000_000_000,
+            backend="tensorflow",
+            engine="openvino f32",
+            command="headstart compare photographs/flowers --learning-rates 1e-2,1e-3,1e-4 --out runs/flowers",
+            packages={"keras": "3.15.1", "numpy": "2.4.6", "openvino": "2026.4.1"},
+        )
+
+    def _pictures(self):
+        for kind in ("sample", "mistake"):
+            for place, label in enumerate(self.sample.classes * 3):
+                said = self.sample.classes[(place + 1) % len(self.sample.classes)]
+                about = (said, 0.83) if kind == "mistake" else (None, None)
+                row = PictureRow(kind, place, f"{label}/{place:05d}.jpg", label, *about)
+                yield row, _jpeg(place, wide=place % 3)
+
+
+def _jpeg(seed, *, wide):
+    random = np.random.default_rng(seed)
+    small = random.integers(40, 220, (4, 6 if wide else 4, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(small).resize((192 if wide else 128, 128)).save(stream, "jpeg", quality=80)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def build_run(tmp_path):
+    """Return a function that builds a run folder for the settings of ``Sample`` and returns it."""
+
+    def build(name="run", **settings):
+        return Builder(tmp_path / name, Sample(**settings)).build()
+
+    return build
