@@ -57,7 +57,7 @@ class Backbone:
         builder: a class name of ``keras.applications`` or a function of ``architectures``.
         channels: of the last feature map.
         parameters: without the classifier, batch normalisation's statistics included.
-        layers: Keras layers, input included.
+        layers: Keras layers at the default size, input included.
         default_size, minimum_size: side of the square input in pixels.
         licence: of the official weights, or of the network where there are none.
         weights_source: what the official weights are and where they come from; empty when there are none.
@@ -153,8 +153,8 @@ _ROWS = (
         title="Small CNN",
         builder="small_cnn",
         channels=128,
-        parameters=0,
-        layers=0,
+        parameters=98_160,
+        layers=16,
         default_size=64,
         minimum_size=8,
         preprocessing=ZERO_TO_ONE,

@@ -1,19 +1,21 @@
-"""Keras, imported once and quietly."""
+"""The door to Keras: the only place that decides how Keras and its backend are loaded."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from typing import Any
+from types import ModuleType
 
 from headstart.errors import MissingExtraError
 
+EXTRA_OF_BACKEND = {"tensorflow": "cpu", "torch": "torch", "jax": "jax"}
 
-def keras_module() -> Any:
-    """Return the module ``keras``, imported without the remarks that its backend writes to the terminal.
+
+def keras_module() -> ModuleType:
+    """Import Keras without a word on the terminal. The backend is TensorFlow unless ``KERAS_BACKEND`` names another.
 
     Raises:
         MissingExtraError: Keras or its backend is not installed.
@@ -21,33 +23,36 @@ def keras_module() -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_back_stderr():
-        try:
-            import keras
-        except ImportError as error:
-            raise MissingExtraError(error.name or "keras", "cpu") from error
-    return keras
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    try:
+        with _without_stderr():
+            return importlib.import_module("keras")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "keras", EXTRA_OF_BACKEND.get(backend, "cpu")) from error
 
 
 @contextlib.contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    """Keep what compiled libraries write to the standard error; show it only if the block fails.
-
-    TensorFlow greets before it reads ``TF_CPP_MIN_LOG_LEVEL``, below Python's ``sys.stderr``.
-    """
+def _without_stderr() -> Iterator[None]:
+    """Close the process's standard error for a while: TensorFlow's libraries write there before they read any setting."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        original = os.dup(2)
-    except OSError:
+        os.dup2(nowhere, 2)
         yield
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(original, held.read())
-            raise
-        finally:
-            os.dup2(original, 2)
-            os.close(original)
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(nowhere)
+        os.close(terminal)
+
+
+def make_deterministic() -> None:
+    """Let Keras compute the same bits each time; costs nothing measurable on a CPU."""
+    keras = keras_module()
+    keras.utils.set_random_seed(0)  # TensorFlow refuses unseeded operations once it is deterministic
+    if keras.backend.backend() == "tensorflow":
+        tensorflow = importlib.import_module("tensorflow")
+        # Without a seed, TensorFlow refuses what draws at random once it is deterministic.
+        tensorflow.random.set_seed(0)
+        tensorflow.config.experimental.enable_op_determinism()

@@ -1,0 +1,297 @@
+"""What the page says: everything that is counted, sorted or laid out before the templates write it down."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.backbones.catalog import CATALOG
+from headstart.data.audit import Audit
+from headstart.evaluation.metrics import confusion_matrix
+from headstart.evaluation.results import CandidateResult, FinalResult, FoldValues, Summary
+from headstart.runs.folder import Environment, HistoryRow, PredictionBlock, RunFolder, Timings
+
+PAIRS = 6
+CURVES = 12
+NEAREST_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """The files of a run that the page is made from. ``test`` and ``out_of_fold`` are the best candidate's."""
+
+    summary: Summary
+    timings: Timings
+    environment: Environment
+    audit: Audit
+    study: str
+    history: dict[str, tuple[HistoryRow, ...]]
+    test: PredictionBlock
+    out_of_fold: tuple[PredictionBlock, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A common axis for the strips of the ranking: shares from ``low`` to ``high``."""
+
+    low: float
+    high: float
+
+    def place(self, share: float) -> float:
+        """Return where a share stands, in percent of the axis' length."""
+        return 100 * min(1.0, max(0.0, (share - self.low) / (self.high - self.low)))
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A mean with its bar and the folds' dots, as places in percent of the scale."""
+
+    mean: float
+    low: float
+    high: float
+    dots: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate in the ranking; ``index`` is its place in the summary, ``rank`` counts from 1 (None: failed)."""
+
+    index: int
+    rank: int | None
+    result: CandidateResult
+    title: str
+    rate: float | None
+    strip: Strip | None
+    mean_best_epoch: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A final training in the table of the test set; ``bar`` is its interval on the scale."""
+
+    index: int
+    result: FinalResult
+    title: str
+    rate: float | None
+    bar: Strip
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A count of a confusion matrix; ``share`` of its row, ``heat`` in 0..1 for the eye, ``right`` on the diagonal."""
+
+    count: int
+    share: float | None
+    heat: float
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A confusion matrix with its title and a sentence on what was counted."""
+
+    part: str
+    title: str
+    note: str
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Images of one class that were taken for another: ``count`` of ``support``."""
+
+    true: str
+    predicted: str
+    count: int
+    support: int
+
+    @property
+    def share(self) -> float:
+        """Share of the true class' images."""
+        return self.count / self.support
+
+
+def gather(folder: RunFolder) -> Findings:
+    """Read everything the page needs.
+
+    Raises:
+        RunError: the study is not finished, or a file is missing or damaged.
+    """
+    summary = folder.summary()
+    history: dict[str, list[HistoryRow]] = defaultdict(list)
+    for row in folder.history():
+        history[row.candidate].append(row)
+    blocks = list(folder.predictions(candidates=[summary.best], parts=["test", "out_of_fold"]))
+    return Findings(
+        summary=summary,
+        timings=folder.timings(),
+        environment=folder.environment(),
+        audit=folder.audit(),
+        study=folder.study(),
+        history={name: tuple(rows) for name, rows in history.items()},
+        test=next(block for block in blocks if block.part == "test"),
+        out_of_fold=tuple(block for block in blocks if block.part == "out_of_fold"),
+    )
+
+
+def network_name(result: CandidateResult) -> str:
+    """Return what a reader calls the network of a candidate: its title, and whether its frozen weights are random."""
+    title = CATALOG[result.backbone].title if result.backbone in CATALOG else result.backbone
+    control = result.settings.get("weights") == "random" and result.settings.get("trainable") == "none"
+    return f"{title}, random weights" if control else title
+
+
+def learning_rate(result: CandidateResult) -> float | None:
+    """Return a candidate's learning rate."""
+    rate = result.settings.get("optimizer", {}).get("learning_rate")
+    return None if rate is None else float(rate)
+
+
+def ranking(summary: Summary) -> tuple[Ranked, ...]:
+    """Return all candidates, best first by the rule of selection, failed ones last."""
+    scale = ranking_scale(summary)
+    order = sorted(range(len(summary.candidates)), key=lambda index: _selection_key(summary, index))
+    ranks = {index: place for place, index in enumerate(order, 1)}
+    return tuple(_ranked(summary.candidates[index], index, ranks[index], scale) for index in order)
+
+
+def _ranked(result: CandidateResult, index: int, rank: int, scale: Scale) -> Ranked:
+    cv = result.cv
+    return Ranked(
+        index=index,
+        rank=rank if cv else None,
+        result=result,
+        title=network_name(result),
+        rate=learning_rate(result),
+        strip=_strip(cv.accuracy, scale) if cv else None,
+        mean_best_epoch=float(np.mean(cv.best_epochs)) if cv else None,
+    )
+
+
+def _selection_key(summary: Summary, index: int) -> tuple[float, ...]:
+    """Sort by the monitored measure; the best candidate of the summary stands first whatever rounding says."""
+    result = summary.candidates[index]
+    if result.cv is None:
+        return (1, 0, 0, 0, index)
+    accuracy, loss = -result.cv.accuracy.mean, float(np.nan_to_num(result.cv.loss.mean, nan=np.inf))
+    values = (loss, accuracy) if summary.protocol.monitor == "loss" else (accuracy, loss)
+    return (0, result.id != summary.best, *values, index)
+
+
+def ranking_scale(summary: Summary) -> Scale:
+    """Return an axis with round ends that holds every fold of every candidate."""
+    values = [result.cv.accuracy for result in summary.candidates if result.cv]
+    low = min(min(_reach(value)[0], *value.folds) for value in values)
+    high = max(max(_reach(value)[1], *value.folds) for value in values)
+    return _round_scale(low, high)
+
+
+def tests_scale(summary: Summary) -> Scale:
+    """Return an axis with round ends that holds the test intervals of all finalists."""
+    intervals = [final.test.intervals["accuracy"] for final in summary.finals]
+    return _round_scale(min(low for low, _ in intervals), max(high for _, high in intervals))
+
+
+def _round_scale(low: float, high: float) -> Scale:
+    step = next((step for step in NEAREST_STEPS if high - low <= 4 * step), 1.0)
+    bottom = max(0.0, np.floor(low / step + 1e-9) * step)
+    top = min(1.0, np.ceil(high / step - 1e-9) * step)
+    return Scale(float(bottom), float(top)) if top > bottom else Scale(max(0.0, float(top) - step), float(top) or step)
+
+
+def _reach(values: FoldValues) -> tuple[float, float]:
+    """Return the ends of a mean's bar: its interval, else one standard deviation to both sides."""
+    if values.ci95:
+        return values.ci95
+    spread = values.std or 0.0
+    return max(0.0, values.mean - spread), min(1.0, values.mean + spread)
+
+
+def _strip(values: FoldValues, scale: Scale) -> Strip:
+    low, high = _reach(values)
+    dots = tuple(scale.place(fold) for fold in values.folds)
+    return Strip(scale.place(values.mean), scale.place(low), scale.place(high), dots)
+
+
+def tested(summary: Summary) -> tuple[Tested, ...]:
+    """Return the final trainings with their test intervals on a common scale, the best candidate first."""
+    scale = tests_scale(summary)
+    by_id = {result.id: result for result in summary.candidates}
+    rows = []
+    for index, final in enumerate(summary.finals):
+        low, high = final.test.intervals["accuracy"]
+        bar = Strip(scale.place(final.test.accuracy), scale.place(low), scale.place(high), ())
+        candidate = by_id[final.candidate]
+        rows.append(Tested(index, final, network_name(candidate), learning_rate(candidate), bar))
+    return tuple(sorted(rows, key=lambda row: row.result.candidate != summary.best))
+
+
+def matrices(findings: Findings) -> tuple[Matrix, ...]:
+    """Return the best candidate's confusion matrices: test, validation where given, out of fold, train."""
+    summary = findings.summary
+    final = next(final for final in summary.finals if final.candidate == summary.best)
+    shown = [
+        ("test", "Test images", "Sealed until the choice was made, then opened once.", final.test.confusion_matrix)
+    ]
+    if final.validation:
+        note = "Given for validation: used to choose the epoch and the candidate."
+        shown.append(("validation", "Validation images", note, final.validation.confusion_matrix))
+    if findings.out_of_fold:
+        note = "Every training image, predicted by a model that had not seen it."
+        shown.append(("out_of_fold", "Out of fold", note, _out_of_fold_counts(findings)))
+    note = "The images it learned from: better than on new ones, as always."
+    shown.append(("train", "Training images", note, final.train.confusion_matrix))
+    return tuple(Matrix(part, title, note, cells(np.asarray(counts))) for part, title, note, counts in shown)
+
+
+def _out_of_fold_counts(findings: Findings) -> tuple[tuple[int, ...], ...]:
+    classes = len(findings.summary.dataset.classes)
+    total = np.zeros((classes, classes), np.int64)
+    for block in findings.out_of_fold:
+        total += confusion_matrix(block.labels, block.probabilities.argmax(axis=1), classes)
+    return tuple(tuple(int(count) for count in row) for row in total)
+
+
+def cells(counts: NDArray[np.int64]) -> tuple[tuple[Cell, ...], ...]:
+    """Return the cells of a confusion matrix; heat grows with the root of the share, so that few mistakes are seen."""
+    rows = []
+    for true, row in enumerate(counts):
+        support = int(row.sum())
+        shares = [int(count) / support if support else None for count in row]
+        rows.append(
+            tuple(
+                Cell(int(count), share, round(float(np.sqrt(share or 0.0)), 3), true == predicted)
+                for predicted, (count, share) in enumerate(zip(row, shares, strict=True))
+            )
+        )
+    return tuple(rows)
+
+
+def confused_pairs(summary: Summary) -> tuple[Pair, ...]:
+    """Return the commonest mistakes on the test images."""
+    counts, classes = summary.test.confusion_matrix, summary.dataset.classes
+    pairs = [
+        Pair(classes[true], classes[said], count, sum(row))
+        for true, row in enumerate(counts)
+        for said, count in enumerate(row)
+        if true != said and count
+    ]
+    return tuple(sorted(pairs, key=lambda pair: (-pair.count, -pair.share))[:PAIRS])
+
+
+def commonest_share(summary: Summary) -> float:
+    """Return the accuracy on the test images of always naming their commonest class."""
+    support = [row.support for row in summary.test.per_class]
+    return max(support) / sum(support)
+
+
+def curve_order(ranked: Sequence[Ranked], summary: Summary) -> tuple[Ranked, ...]:
+    """Return whose learning curves are shown: the finalists, then the next best up to a limit."""
+    finalists = {final.candidate for final in summary.finals}
+    done = [row for row in ranked if row.rank is not None]
+    first = [row for row in done if row.result.id in finalists]
+    return tuple([*first, *(row for row in done if row.result.id not in finalists)][: max(CURVES, len(first))])
