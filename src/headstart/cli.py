@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
     from headstart.api import Result
+    from headstart.backbones.catalog import Backbone
     from headstart.classifier.predict import Prediction
-    from headstart.doctor import BackboneRow
     from headstart.progress import Progress
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -140,14 +141,16 @@ def backbones(name: str | None, as_json: bool, weights_dir: Path | None, quiet: 
 
     Example: headstart backbones mobilenet
     """
-    from headstart import api, storage
+    from headstart import storage
+    from headstart.backbones import catalog, weights
 
-    rows = api.backbones(name, weights_dir=weights_dir)
+    chosen = [catalog.find(name)] if name else list(catalog.CATALOG.values())
+    states = {row.backbone: row.state for row in weights.status(weights_dir=weights_dir)}
+    rows = [BackboneRow(row, states.get(row.name, "none published")) for row in chosen]
     if as_json:
-        click.echo(storage.json_text(rows))
+        click.echo(storage.json_text(rows[0] if name else rows))
     elif name:
-        for label, value in rows[0].lines():
-            click.echo(f"{label:<22}{value}")
+        _print_backbone(rows[0])
     else:
         _print_backbones(rows)
 
@@ -165,7 +168,7 @@ def weights_list(weights_dir: Path | None, quiet: bool) -> None:
 
     Example: headstart weights list --weights-dir weights
     """
-    _print_weights(weights_dir, verify=False)
+    _print_weights(weights_dir)
 
 
 @weights_group.command("verify")
@@ -176,7 +179,7 @@ def weights_verify(weights_dir: Path | None, quiet: bool) -> None:
 
     Example: headstart weights verify --weights-dir weights
     """
-    if not _print_weights(weights_dir, verify=True):
+    if not _print_weights(weights_dir):
         sys.exit(1)
 
 
@@ -185,14 +188,14 @@ def weights_verify(weights_dir: Path | None, quiet: bool) -> None:
 @options.weights_dir
 @options.talk
 def weights_fetch(names: tuple[str, ...], weights_dir: Path | None, quiet: bool) -> None:
-    """Download the weights of NAMES into Keras' own cache.
+    """Download the official weights of NAMES into Keras' own cache, and into the weights folder where one is named.
 
     Example: headstart weights fetch mobilenet resnet50
     """
     from headstart.backbones import catalog, weights
 
     for name in names:
-        click.echo(weights.require(catalog.find(name), weights_dir=weights_dir).path)
+        click.echo(weights.fetch(catalog.find(name), weights_dir=weights_dir).path)
 
 
 @app.group()
@@ -290,12 +293,53 @@ def _print_predictions(predictions: Sequence[Prediction], top: int) -> None:
     terminal.print_table(["image", "classes"], rows)
 
 
+@dataclass(frozen=True, slots=True)
+class BackboneRow:
+    """A row of the catalogue and its pretrained weights: found, missing, damaged or none published."""
+
+    backbone: Backbone
+    weights: str
+
+
 def _print_backbones(rows: Sequence[BackboneRow]) -> None:
     from headstart import terminal
 
-    table = [row.cells() for row in rows]
-    headings = ["name", "parameters", "layers", "input", "ImageNet top-1", "top-5", "weights"]
+    headings = ["name", "parameters", "layers", "input", "ImageNet top-1", "top-5", "size MB", "licence", "weights"]
+    table = []
+    for row in rows:
+        one, published = row.backbone, row.backbone.published
+        scores = (
+            [f"{published.top_1:.3f}", f"{published.top_5:.3f}", f"{published.size_mb:g}"] if published else [""] * 3
+        )
+        counts = [f"{one.parameters:,}", str(one.layers), str(one.default_size)]
+        table.append([one.name, *counts, *scores, one.licence, row.weights])
     terminal.print_table(headings, table)
+
+
+def _print_backbone(row: BackboneRow) -> None:
+    from headstart import storage
+
+    plain = storage.to_plain(row.backbone)
+    preprocessing, published = plain.pop("preprocessing"), plain.pop("published") or {}
+    published = {f"published {key}": value for key, value in published.items()}
+    for key, value in {**plain, **preprocessing, **published}.items():
+        click.echo(f"{key.replace('_', ' '):<22}{value}")
+    click.echo(f"{'weights':<22}{row.weights}")
+
+
+def _print_weights(weights_dir: Path | None) -> bool:
+    """Print where each backbone's weights are; return whether none is damaged."""
+    from headstart import terminal
+    from headstart.backbones import weights
+
+    rows = weights.status(weights_dir=weights_dir)
+    table = []
+    for row in rows:
+        place = str(row.file.path) if row.file else row.problem
+        checked = "" if row.file is None else "checksum agrees" if row.file.checked else "no checksum known"
+        table.append([row.backbone, row.state, checked, place])
+    terminal.print_table(["backbone", "weights", "", "where, or how to get them"], table)
+    return all(row.state != "damaged" for row in rows)
 
 
 def main() -> None:

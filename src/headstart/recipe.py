@@ -10,8 +10,6 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-import tomli_w
-
 from headstart import storage
 from headstart.errors import UsageError, did_you_mean
 
@@ -144,6 +142,8 @@ class Recipe:
 
     def to_toml(self) -> str:
         """Return the recipe as TOML text with every setting resolved."""
+        import tomli_w
+
         plain: dict[str, Any] = storage.to_plain(self)
         plain["candidate"] = plain.pop("candidates")
         return tomli_w.dumps(plain)

@@ -1,6 +1,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from headstart.errors import RunError
@@ -20,6 +21,7 @@ LINES = (
     Line('comma, "quote"\nand ümlaut', -2, None, None),
     Line("", 0, 7, 5e-324),
     Line("far", 10**12, 1, -math.inf),
+    Line("from NumPy", 3, np.int64(4), np.float64(0.1)),
 )
 
 

@@ -17,21 +17,22 @@ SMALL_CNN_CHANNELS = (16, 32, 64, 128)
 
 
 def build(backbone: Backbone, *, image_size: int, seed: int | None = None) -> keras.Model:
-    """Return a network from preprocessed float32 ``(n, size, size, 3)`` to its last feature map ``(n, h, w, channels)``.
+    """Return a network without its classifier, its weights random.
 
-    The weights are random. With a ``seed`` they depend on it alone: the same bits in every process.
+    It maps preprocessed float32 ``(n, size, size, 3)`` to the last feature map ``(n, h, w, channels)``. With a ``seed``
+    the weights depend on it alone: the same bits in every process.
 
     Raises:
         UsageError: the image size is below what the network can take.
     """
     backbone.check_size(image_size)
     shape = (image_size, image_size, 3)
+    applications = keras_module().applications
     with _seeded(seed):
         own = _OWN.get(backbone.builder)
         if own:
             return own(shape)
-        network = getattr(keras_module().applications, backbone.builder)
-        return network(include_top=False, weights=None, input_shape=shape)
+        return getattr(applications, backbone.builder)(include_top=False, weights=None, input_shape=shape)
 
 
 def small_cnn(input_shape: tuple[int, int, int]) -> keras.Model:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,9 +126,12 @@ def load(model: keras.Model, file: WeightsFile) -> None:
     try:
         in_file = _count_numbers(file.path)
         if in_file == model.count_params():
-            model.load_weights(str(file.path))
+            with warnings.catch_warnings():
+                # Keras warns of layers that it leaves as they were; here that is an error
+                warnings.simplefilter("error", UserWarning)
+                model.load_weights(str(file.path))
             return
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         reason = str(error).partition("\n")[0]
         raise WeightsError(f"{file.path} does not fit {file.backbone}: {reason}") from error
     raise WeightsError(
@@ -190,7 +195,9 @@ def _download(backbone: Backbone) -> WeightsFile:
     network = getattr(keras_module().applications, backbone.builder)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            network(include_top=False, weights="imagenet", input_shape=(backbone.default_size, backbone.default_size, 3))
+            network(
+                include_top=False, weights="imagenet", input_shape=(backbone.default_size, backbone.default_size, 3)
+            )
     except Exception as error:  # Keras raises a bare Exception when an address cannot be reached
         reason = str(error).partition("\n")[0]
         raise WeightsError(f"{_missing(backbone, None)} The download failed: {reason}") from error
@@ -204,11 +211,11 @@ def _missing(backbone: Backbone, place: Path | None) -> str:
     if not backbone.pretrained:
         return f"{backbone.name} has no pretrained weights: it starts from random ones. Ask for {backbone.name}:random."
     name = f"{backbone.name}.weights.h5"
-    where = f"Neither {place} holds {name} nor" if place else f"There is no {name}: no weights folder is named, and not"
+    tried = f"there is no {place / name}" if place else "no weights folder is named"
     return (
-        f"{where} Keras' cache {_keras_cache()} {backbone.cached_as}. Put the file into a folder and name the folder "
-        f"with --weights-dir or {ENVIRONMENT_VARIABLE}; or, with a network: headstart weights fetch {backbone.name}; "
-        f"or start from random weights: {backbone.name}:random."
+        f"The weights of {backbone.name} are missing: {tried} and there is no {_keras_cache() / backbone.cached_as}. "
+        f"Put {name} into a folder and name the folder with --weights-dir or {ENVIRONMENT_VARIABLE}; or, with a "
+        f"network, run: headstart weights fetch {backbone.name}; or start from random weights: {backbone.name}:random."
     )
 
 
@@ -244,10 +251,6 @@ def _status(backbone: Backbone, weights_dir: Path | None) -> WeightsStatus:
 
 def _count_numbers(path: Path) -> int:
     """Return how many numbers the arrays of an HDF5 weights file hold."""
-    return sum(_sizes(path))
-
-
-def _sizes(path: Path) -> Iterator[int]:
     import h5py
 
     sizes: list[int] = []
@@ -257,9 +260,9 @@ def _sizes(path: Path) -> Iterator[int]:
             sizes.append(int(item.size))
 
     with h5py.File(path, "r") as file:
-        # a full Keras model file keeps its optimizer's state beside the weights
-        (file["model_weights"] if "model_weights" in file else file).visititems(note)
-    yield from sizes
+        # a whole Keras model keeps its optimizer's state beside the weights
+        file.get("model_weights", file).visititems(note)
+    return sum(sizes)
 
 
 def _sha256(path: Path) -> str:
@@ -273,7 +276,5 @@ def _digest(path: Path, algorithm: str) -> str:
 
 @functools.cache
 def _digest_once(path: Path, algorithm: str, size: int, modified_ns: int) -> str:
-    import hashlib
-
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEAD_BYTES", "OUT_OF_MEMORY", "PIXEL_LIMIT", "RESIZE_VERSION", "Encoded", "Geometry", "ImageFacts", "Resize",
-    "decoders", "geometry", "identify", "inspect", "load", "pixels",
+    "decoders", "geometry", "identify", "inspect", "jpeg", "load", "pixels",
 ]  # fmt: skip
 
 Encoded = bytes | NDArray[np.uint8]
@@ -106,6 +106,15 @@ def pixels(encoded: Encoded, *, pixel_limit: int = PIXEL_LIMIT) -> NDArray[np.ui
         return _rgb(encoded if isinstance(encoded, np.ndarray) else _plain(encoded, pixel_limit))
     except Exception as error:
         raise _image_error(error, encoded) from error
+
+
+def jpeg(image: NDArray[np.uint8], *, quality: int = 80) -> bytes:
+    """Return pixels ``(height, width, 3)`` as the bytes of a JPEG file."""
+    from PIL import Image
+
+    stream = BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
 
 
 def inspect(encoded: Encoded, *, pixel_limit: int = PIXEL_LIMIT) -> ImageFacts:

@@ -36,7 +36,13 @@ class Point:
 
 
 def learning_panel(
-    name: str, rows: Sequence[HistoryRow], measure: str, *, title: str, best_epochs: Sequence[int], final_epochs: int | None
+    name: str,
+    rows: Sequence[HistoryRow],
+    measure: str,
+    *,
+    title: str,
+    best_epochs: Sequence[int],
+    final_epochs: int | None,
 ) -> str:
     """Return loss or accuracy of one candidate over its epochs: mean over the folds, and from lowest to highest fold.
 
@@ -201,7 +207,7 @@ def roc_panel(curves: Sequence[tuple[str, RocCurve, float | None]], coloured: Se
             axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=_look(place)[0])
         axes.set_xlim(-0.01 * ZOOM if zoomed else -0.01, ZOOM if zoomed else 1.01)
         axes.set_ylim(1 - ZOOM if zoomed else -0.01, 1 + 0.03 * ZOOM if zoomed else 1.01)
-        axes.set_xlabel("of the other classes, taken for it")
+        axes.set_xlabel("false positive rate: of the others, taken for it")
         _percent_axis(axes)
         _percent_axis(axes, horizontal=True)
 
@@ -219,11 +225,11 @@ def coloured_curves(areas: Sequence[float | None]) -> list[int]:
 
 
 def _percent_axis(axes: Axes, *, horizontal: bool = False) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis = axes.xaxis if horizontal else axes.yaxis
-    axis.set_major_locator(MaxNLocator(5))
-    axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g} %"))
 
 
 def _powers_of_ten(axes: Axes) -> None:
@@ -235,13 +241,16 @@ def _powers_of_ten(axes: Axes) -> None:
 
 
 def _round_ticks(axes: Axes, values: Sequence[float]) -> None:
-    """Put ticks at 1, 2 and 5 times powers of ten around the values."""
+    """Put ticks at 1, 2 and 5 times powers of ten around the values, or at every digit where those are few."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = min(values) / 1.6, max(values) * 1.6
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    ticks = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    for steps in ((1, 2, 5), range(1, 10)):
+        ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+        if len(ticks) > 2:
+            break
     axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

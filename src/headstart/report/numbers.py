@@ -24,8 +24,23 @@ def percent(share: float) -> str:
 
 
 def points(share: float) -> str:
-    """Return a spread or difference of shares in percentage points, without a sign for the unit."""
+    """Return a spread of shares in percentage points."""
     return f"{100 * share:.1f}"
+
+
+def signed_points(share: float) -> str:
+    """Return a difference of shares in percentage points with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "\u2212").replace("+0.0", "0.0").replace("\u22120.0", "0.0")
+
+
+def probability(value: float) -> str:
+    """Return a p-value."""
+    return f"<{THIN}0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def rate(value: float) -> str:
+    """Return a learning rate."""
+    return f"{value:g}"
 
 
 def decimals(value: float) -> str:
@@ -74,7 +89,20 @@ def per_second(value: float) -> str:
 
 KINDS: Mapping[str, Callable[[float], str]] = {
     function.__name__: function
-    for function in (percent, points, decimals, count, epoch, megabytes, milliseconds, seconds, per_second)
+    for function in (
+        percent,
+        points,
+        signed_points,
+        probability,
+        rate,
+        decimals,
+        count,
+        epoch,
+        megabytes,
+        milliseconds,
+        seconds,
+        per_second,
+    )
 }
 
 

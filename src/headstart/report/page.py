@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ def _environment(findings: Findings) -> Any:
     def number(pointer: str, kind: str) -> Markup:
         """Return the number at a pointer as an element that holds its exact value beside the rounded text."""
         value = look_up(documents, pointer)
-        exact = "" if value is None else json.dumps(value)
+        exact = "" if value is None or not math.isfinite(value) else repr(value)
         return Markup('<data value="{}" data-from="{}">{}</data>').format(exact, pointer, written(value, kind))
 
     environment = Environment(
@@ -114,13 +114,13 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "audit": findings.audit,
         "environment": findings.environment,
         "files": run_files,
-        "run": folder.path.as_posix(),
-        "classifier": folder.classifier.as_posix(),
+        "run": folder.path.resolve().name,
         "ranked": ranked,
         "best": ranked[0],
         "recommended": next(row for row in ranked if row.result.id == summary.recommended),
         "scale": content.ranking_scale(summary),
         "tests": content.tested(summary),
+        "comparisons": {one.b: place for place, one in enumerate(summary.comparison)},
         "tests_scale": content.tests_scale(summary),
         "commonest": content.commonest_share(summary),
         "matrices": content.matrices(findings),

@@ -35,7 +35,7 @@ def write_table(path: Path, kind: type[Row], rows: Iterable[Row], words: Words =
 
 
 def _cell(value: object, none: str) -> str:
-    return none if value is None else repr(value) if isinstance(value, float) else str(value)
+    return none if value is None else repr(float(value)) if isinstance(value, float) else str(value)
 
 
 def read_table(path: Path, kind: type[Row], words: Words = NO_WORDS) -> tuple[Row, ...]:

@@ -97,6 +97,10 @@ class Opened:
     blocks: tuple[PredictionBlock, ...]
     openings: int
 
+    def test_of(self, candidate: str) -> PredictionBlock:
+        """Return what a finalist says of the test images."""
+        return next(block for block in self.blocks if (block.candidate, block.part) == (candidate, "test"))
+
 
 def open_test(finals: Sequence[Final], parts: Parts, classes: Sequence[str], place: Workplace) -> Opened:
     """Open the test set for all finalists together. The opening is logged; going on after a kill is no second one."""

@@ -10,6 +10,7 @@ from headstart.study.finish import save_classifier, summarise
 from headstart.study.forecast import forecast
 from headstart.study.judge import best_first, candidate_result, finalists, judge
 from headstart.study.parts import make_parts
+from headstart.study.pictures import pictures
 from headstart.study.plan import Plan
 from headstart.study.prepare import Preparation, TrunkStore
 from headstart.study.workplace import Workplace
@@ -50,6 +51,7 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
         best = next(number for number, final in enumerate(finals) if final.id == summary.best)
         save_classifier(plan, finals[best], opened.results[best], place)
     with watch.stage("records"):
+        place.folder.write_pictures(pictures(plan, parts, opened.test_of(summary.best)))
         records.write_findings(judged, finals, opened, parts, classes, place)
     place.folder.write_timings(records.timings(expected, prepared, judged, finals, place))
     place.folder.write_summary(summary)

@@ -232,11 +232,9 @@ class FineTuner:
 
     def _packed(self, job: Job, course: _Course) -> bytes:
         """Return the state after an epoch as npz bytes: arrays ``<kind>/<number>`` and JSON."""
-        arrays = {
-            f"{kind}/{number}": values
-            for kind, group in (*self._state().items(), ("best", course.weights))
-            for number, values in enumerate(self._values(group))
-        }
+        groups = {kind: self._values(variables) for kind, variables in self._state().items()}
+        groups["best"] = course.weights
+        arrays = {f"{kind}/{number}": values for kind, group in groups.items() for number, values in enumerate(group)}
         history = [dataclasses.asdict(row) for row in course.history]
         text = json.dumps({"key": job.key, "history": history, "best": dataclasses.asdict(course.best)})
         stream = io.BytesIO()
@@ -264,7 +262,8 @@ class FineTuner:
 
     def _values(self, variables: Iterable[Any]) -> Arrays:
         """Return copies of variables as arrays."""
-        return [np.array(self._keras.ops.convert_to_numpy(variable)) for variable in variables]
+        # Given the variable itself, Keras 3.15 warns of its own call to NumPy.
+        return [np.array(self._keras.ops.convert_to_numpy(variable.value)) for variable in variables]
 
     def _assign(self, variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:
         for variable, value in zip(variables, values, strict=True):

@@ -1,0 +1,353 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from headstart.backbones.engine import keras_module
+from headstart.progress import Progress
+from headstart.recipe import Head, Optimizer, Schedule
+from headstart.training import bank
+from headstart.training.bank import train_bank
+from headstart.training.heads import batch_order, forward, initial_weights, penalty, softmax
+from headstart.training.tally import measure
+
+ADAM = Optimizer("adam", 0.01)
+SGD = Optimizer("sgd", 0.05)
+
+
+def train(sample, jobs, monitor="accuracy", **options):
+    return train_bank(sample.features, sample.labels, jobs, classes=sample.classes, monitor=monitor, **options)
+
+
+class KerasHead:
+    """The head of a job as a plain Keras model, trained by ``fit`` on rows in the job's order."""
+
+    def __init__(self, job, sample, rate=None):
+        keras = self.keras = keras_module()
+        self.job, self.sample = job, sample
+        layers = [keras.Input((sample.features.shape[1],))]
+        for units in (*job.head.dense, None):
+            layers.append(
+                keras.layers.Dense(
+                    units or sample.classes,
+                    activation="relu" if units else "softmax",
+                    kernel_regularizer=keras.regularizers.L2(job.head.l2) if job.head.l2 else None,
+                )
+            )
+        self.model = keras.Sequential(layers)
+        shape = {"inputs": sample.features.shape[1], "classes": sample.classes}
+        self.model.set_weights(initial_weights(job.head, seed=job.init_seed, **shape))
+        metrics = [
+            keras.metrics.CategoricalAccuracy(name="accuracy"),
+            keras.metrics.Precision(name="precision"),
+            keras.metrics.Recall(name="recall"),
+            keras.metrics.TopKCategoricalAccuracy(k=3, name="top_k"),
+        ]
+        # Run eagerly: compiling takes longer than these few steps.
+        self.model.compile(self.optimizer(rate), "categorical_crossentropy", metrics=metrics, run_eagerly=True)
+
+    def optimizer(self, rate):
+        settings, optimizers = self.job.optimizer, self.keras.optimizers
+        rate = settings.learning_rate if rate is None else rate
+        if settings.name == "adam":
+            return optimizers.Adam(rate)
+        return optimizers.SGD(rate, momentum=settings.momentum, nesterov=settings.nesterov)
+
+    def data(self, rows):
+        return self.sample.features[rows], np.eye(self.sample.classes)[self.sample.labels[rows]]
+
+    def fit_epoch(self, epoch, callbacks=()):
+        job = self.job
+        rows = job.train[batch_order(job.order_seed, epoch, len(job.train))]
+        history = self.model.fit(
+            *self.data(rows),
+            batch_size=job.batch_size,
+            shuffle=False,
+            initial_epoch=epoch - 1,
+            epochs=epoch,
+            validation_data=self.data(job.validation),
+            verbose=0,
+            callbacks=list(callbacks),
+        )
+        return {name: values[0] for name, values in history.history.items()}
+
+    def fit(self, callbacks=()):
+        return [self.fit_epoch(epoch, callbacks) for epoch in range(1, self.job.epochs + 1)]
+
+    def probabilities(self):
+        return self.keras.ops.convert_to_numpy(self.model(self.sample.features))
+
+
+def assert_equal_to_keras(fit, job, sample, keras_head, keras_history):
+    """Compare the last epoch's weights (``best`` without validation) and all metrics."""
+    assert softmax(forward(fit.weights, sample.features)) == pytest.approx(keras_head.probabilities(), abs=1e-4)
+    for row, logs in zip(fit.history, keras_history, strict=True):
+        for name in ("loss", "accuracy", "precision", "recall", "top_k"):
+            assert getattr(row.train, name) == pytest.approx(logs[name], abs=1e-4), name
+            assert getattr(row.validation, name) == pytest.approx(logs[f"val_{name}"], abs=1e-4), name
+
+
+def last_epoch_weights(sample, jobs):
+    """Train with validation for the history, and without it for the last epoch's weights."""
+    fits = train(sample, jobs)
+    last = train(sample, [dataclasses.replace(job, validation=None) for job in jobs])
+    return [dataclasses.replace(fit, weights=one.weights) for fit, one in zip(fits, last, strict=True)]
+
+
+HEADS = [
+    (Head(), [ADAM, dataclasses.replace(ADAM, learning_rate=0.1)]),
+    (Head(), [dataclasses.replace(SGD, momentum=0.9), dataclasses.replace(SGD, momentum=0.9, nesterov=True)]),
+    (Head(dense=(9,), l2=0.02), [ADAM, dataclasses.replace(SGD, momentum=0.9, learning_rate=0.02)]),
+    (Head(dense=(8, 5)), [ADAM, SGD]),
+]
+
+
+def test_many_heads_at_once_equal_each_alone_in_keras(sample, make_job):
+    jobs = [
+        make_job(fold, key=f"{number}/{optimizer}/{fold}", head=head, optimizer=optimizer)
+        for number, (head, optimizers) in enumerate(HEADS)
+        for fold, optimizer in enumerate(optimizers)
+    ]
+    assert len(jobs[0].train) % jobs[0].batch_size != 0  # the last batch is a smaller one
+    for fit, job in zip(last_epoch_weights(sample, jobs), jobs, strict=True):
+        alone = KerasHead(job, sample)
+        assert_equal_to_keras(fit, job, sample, alone, alone.fit())
+
+
+@pytest.mark.parametrize("optimizer", [ADAM, SGD], ids=["adam", "sgd"])
+@pytest.mark.parametrize(
+    "schedule",
+    [Schedule("steps", factor=0.1, every=1), Schedule("inverse_time", factor=0.2), Schedule("cosine")],
+    ids=lambda schedule: schedule.kind,
+)
+def test_schedules_are_those_of_keras(sample, make_job, schedule, optimizer):
+    job = make_job(schedule=schedule, optimizer=optimizer)
+    keras, rate, steps = keras_module(), optimizer.learning_rate, math.ceil(len(job.train) / job.batch_size)
+    callbacks, schedules = [], keras.optimizers.schedules
+    if schedule.kind == "steps":
+        callbacks = [keras.callbacks.LearningRateScheduler(lambda epoch: rate * 0.1**epoch)]
+        by_keras = rate
+    elif schedule.kind == "inverse_time":
+        by_keras = schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=0.2)
+    else:
+        by_keras = schedules.CosineDecay(rate, decay_steps=3 * steps)
+    alone = KerasHead(job, sample, by_keras)
+    history = alone.fit(callbacks)
+    (fit,) = last_epoch_weights(sample, [job])
+    assert_equal_to_keras(fit, job, sample, alone, history)
+    if schedule.kind == "steps":
+        assert [row.learning_rate for row in fit.history] == pytest.approx([rate, rate / 10, rate / 100])
+
+
+def test_early_stopping_stops_where_keras_does(sample, make_job):
+    keras = keras_module()
+    job = make_job(epochs=30, patience=2, optimizer=dataclasses.replace(ADAM, learning_rate=0.2))
+    (fit,) = train(sample, [job], monitor="loss")
+    alone = KerasHead(job, sample)
+    stopping = keras.callbacks.EarlyStopping("val_loss", patience=2)
+    stopping.set_model(alone.model)
+    stopping.on_train_begin()
+    epochs = 0
+    while not alone.model.stop_training:
+        logs = alone.fit_epoch(epochs + 1)
+        stopping.on_epoch_end(epochs, logs)
+        epochs += 1
+    assert len(fit.history) == epochs < 30
+    assert fit.best_epoch == stopping.best_epoch + 1
+    assert [row.epoch for row in fit.history] == list(range(1, epochs + 1))
+
+
+def grid(make_job):
+    """Different rates, folds, heads, lengths and patience."""
+    jobs = [
+        make_job(fold, key=f"{rate:g}/{fold}", optimizer=dataclasses.replace(ADAM, learning_rate=rate))
+        for rate in (0.001, 0.01, 0.1)
+        for fold in range(3)
+    ]
+    longer = make_job(4, key="longer", epochs=6)
+    dropping = make_job(0, key="dropping", head=Head(dense=(6,), dropout=0.5))
+    dropping_inputs = make_job(1, key="dropping inputs", head=Head(dropout=0.3))
+    impatient = make_job(0, key="impatient", epochs=9, patience=1, optimizer=dataclasses.replace(ADAM, learning_rate=1))
+    return [*jobs, longer, dropping, dropping_inputs, impatient]
+
+
+def assert_same_fit(one, other, tolerance):
+    assert one.key == other.key
+    assert len(one.history) == len(other.history)
+    assert one.best_epoch == other.best_epoch
+    for part, same in zip(one.weights, other.weights, strict=True):
+        assert part == pytest.approx(same, abs=tolerance)
+    assert one.validation_logits == pytest.approx(other.validation_logits, abs=100 * tolerance)
+
+
+def test_many_at_once_equal_each_alone(sample, make_job):
+    jobs = grid(make_job)
+    for together, job in zip(train(sample, jobs), jobs, strict=True):
+        assert_same_fit(together, train(sample, [job])[0], 1e-6)
+
+
+def test_order_of_jobs_changes_nothing(sample, make_job):
+    jobs = grid(make_job)
+    order = np.random.default_rng(0).permutation(len(jobs))
+    shuffled = train(sample, [jobs[place] for place in order])
+    fits = train(sample, jobs)
+    for fit, place in zip(shuffled, order, strict=True):
+        assert_same_fit(fit, fits[place], 0)
+
+
+def test_large_groups_are_cut_without_changing_numbers(sample, make_job, monkeypatch):
+    jobs = grid(make_job)
+    whole = train(sample, jobs)
+    monkeypatch.setattr(bank, "GROUP_WEIGHTS", 60)
+    monkeypatch.setattr(bank, "LIVING_WEIGHTS", 1)
+    for fit, same in zip(train(sample, jobs), whole, strict=True):
+        assert_same_fit(fit, same, 1e-6)
+
+
+def test_best_epoch_has_the_best_monitor_and_its_weights(sample, make_job):
+    jobs = [make_job(epochs=12, optimizer=dataclasses.replace(ADAM, learning_rate=0.3))]
+    for monitor in ("accuracy", "loss"):
+        (fit,) = train(sample, jobs, monitor=monitor)
+        values = [getattr(row.validation, monitor) for row in fit.history]
+        best = values.index((max if monitor == "accuracy" else min)(values))
+        assert fit.best_epoch == best + 1 == fit.best.epoch
+        rows = jobs[0].validation
+        assert forward(fit.weights, sample.features[rows]) == pytest.approx(fit.validation_logits, abs=1e-4)
+        again = measure(fit.validation_logits, sample.labels[rows])
+        assert again.loss == pytest.approx(fit.history[best].validation.loss, rel=1e-5)
+        assert fit.best.validation.loss == pytest.approx(again.loss, rel=1e-6)
+        assert fit.last.epoch == 12
+        assert fit.last.validation.loss == pytest.approx(fit.history[-1].validation.loss, rel=1e-5)
+
+
+def test_scores_leave_out_the_penalty_and_histories_do_not(sample, make_job):
+    job = make_job(head=Head(dense=(6,), l2=0.05), validation=None)
+    longer = dataclasses.replace(job, epochs=4)
+    (fit,), (next_one,) = train(sample, [job]), train(sample, [longer])
+    logits = forward(fit.weights, sample.features[job.train])
+    assert fit.best == dataclasses.replace(fit.last)
+    assert fit.best.train.loss == pytest.approx(measure(logits, sample.labels[job.train]).loss, rel=1e-5)
+    assert next_one.history[3].train.loss > fit.best.train.loss + 0.5 * penalty(fit.weights, 0.05)
+
+
+def test_without_validation_the_last_epoch_is_kept(sample, make_job):
+    (fit,) = train(sample, [make_job(validation=None, patience=1)])
+    assert (fit.best_epoch, len(fit.history), fit.validation_logits) == (3, 3, None)
+    assert fit.best.validation is None
+    assert all(row.validation is None for row in fit.history)
+
+
+def test_a_head_that_diverges_harms_no_other(sample, make_job):
+    good = make_job(key="good", optimizer=SGD)
+    bad = make_job(key="wild", optimizer=dataclasses.replace(SGD, learning_rate=1e30), epochs=5)
+    alone, (fit, wild) = train(sample, [good])[0], train(sample, [good, bad])
+    assert_same_fit(fit, alone, 1e-6)
+    assert math.isnan(wild.history[-1].train.loss)
+    assert len(wild.history) == 5
+    assert all(np.isfinite(part).all() for part in wild.weights)
+    assert np.isfinite(wild.validation_logits).all()
+
+
+def test_when_no_epoch_is_finite_the_initial_weights_are_kept(sample, make_job):
+    job = make_job(optimizer=dataclasses.replace(SGD, learning_rate=1e38, momentum=0.9), key="wild")
+    features = dataclasses.replace(sample, features=sample.features * 1e4)
+    (fit,) = train(features, [job])
+    initial = initial_weights(job.head, inputs=sample.features.shape[1], classes=sample.classes, seed=job.init_seed)
+    assert all(math.isnan(row.validation.loss) for row in fit.history)
+    assert fit.best_epoch == 1
+    assert all(np.array_equal(kept, first) for kept, first in zip(fit.weights, initial, strict=True))
+    assert math.isfinite(fit.best.validation.loss)
+
+
+class Drops:
+    """The masks that a job's dropout seed stands for, drawn here a second time."""
+
+    def __init__(self, seed, rate):
+        self.random, self.keep = np.random.default_rng(seed), 1 - rate
+
+    def mask(self, shape):
+        return (self.random.random(shape, dtype=np.float32) < self.keep) / self.keep
+
+
+@pytest.mark.parametrize("dense", [(), (6,), (7, 6)])
+def test_dropout_is_that_of_a_keras_model_with_the_same_masks(sample, make_job, dense):
+    keras, drops = keras_module(), Drops(11, 0.25)
+    job = make_job(head=Head(dense=dense, dropout=0.25), dropout_seed=11, epochs=2, validation=None, optimizer=SGD)
+
+    class Masked(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs * drops.mask(inputs.shape).astype(np.float32)
+
+    layers = [] if dense else [Masked()]
+    for units in dense:
+        layers += [keras.layers.Dense(units, activation="relu"), Masked()]
+    model = keras.Sequential([keras.Input((12,)), *layers, keras.layers.Dense(sample.classes)])
+    model.set_weights(initial_weights(job.head, inputs=12, classes=sample.classes, seed=job.init_seed))
+    drops.random = np.random.default_rng(11)  # building the model drew once
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(SGD.learning_rate), loss, run_eagerly=True)
+    for epoch in (1, 2):
+        rows = job.train[batch_order(job.order_seed, epoch, len(job.train))]
+        for start in range(0, len(rows), job.batch_size):
+            batch = rows[start : start + job.batch_size]
+            model.train_on_batch(sample.features[batch], sample.labels[batch])
+    (fit,) = train(sample, [job])
+    for ours, theirs in zip(fit.weights, model.get_weights(), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+def test_features_may_be_memory_mapped(sample, make_job, tmp_path):
+    path = tmp_path / "features.npy"
+    np.save(path, sample.features)
+    mapped = dataclasses.replace(sample, features=np.load(path, mmap_mode="r"))
+    assert isinstance(mapped.features, np.memmap)
+    jobs = grid(make_job)
+    for fit, same in zip(train(mapped, jobs), train(sample, jobs), strict=True):
+        assert_same_fit(fit, same, 0)
+
+
+class Counting(Progress):
+    def __init__(self):
+        self.total = self.done = 0
+
+    def track(self, name, *, total, unit):
+        self.total = total
+        return super().track(name, total=total, unit=unit)
+
+
+def test_progress_counts_every_epoch_also_those_left_out(sample, make_job):
+    from contextlib import contextmanager
+
+    class Counter(Progress):
+        done = total = 0
+
+        @contextmanager
+        def track(self, name, *, total, unit):
+            self.total = total
+
+            def advance(count):
+                self.done += count
+
+            yield advance
+
+    counter, jobs = Counter(), grid(make_job)
+    fits = train(sample, jobs, progress=counter)
+    assert len(fits[-1].history) < jobs[-1].epochs  # it stopped early
+    assert counter.done == counter.total == sum(job.epochs for job in jobs)
+
+
+def test_batches_larger_than_the_data_are_one_step(sample, make_job):
+    job = make_job(batch_size=1000, epochs=1, optimizer=SGD, validation=None)
+    alone = train(sample, [dataclasses.replace(job, batch_size=len(job.train))])[0]
+    assert_fits = zip(train(sample, [job])[0].weights, alone.weights, strict=True)
+    assert all(np.array_equal(one, other) for one, other in assert_fits)
+
+
+def test_no_jobs_no_fits(sample):
+    assert train(sample, []) == []
+
+
+def test_features_without_columns_are_refused(sample, make_job):
+    with pytest.raises(ValueError, match=r"must be \(images, inputs\)"):
+        train(dataclasses.replace(sample, features=sample.features[:, :0]), [make_job()])
