@@ -48,13 +48,14 @@ class Sample:
 
     classes: tuple[str, ...] = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     backbones: tuple[str, ...] = ("mobilenet", "mobilenet_v2")
-    rates: tuple[float, ...] = (1e-2, 1e-3, 1e-4)
-    folds: int = 5
-    per_class: int = 120
+    rates: tuple[float, ...] = (1e-2, 1e-3)
+    folds: int = 3
+    per_class: int = 60
     failed: tuple[str, ...] = ()
     perfect: bool = False
     pictures: bool = False
     clean: bool = False
+    holdout: bool = False
     seed: int = 0
 
 
@@ -99,6 +100,7 @@ class Builder:
         for name in self.sample.classes:
             for number in range(self.sample.per_class):
                 split = "test" if number % 5 == 0 else "train"
+                split = "validation" if self.sample.holdout and number % 5 == 1 else split
                 path = f"{name}/{number:05d}.jpg"
                 rows.append(ImageRow(path, name, f"{len(rows):064x}", 320, 240, "ok", "", "", split))
         if not self.sample.clean:
@@ -199,9 +201,10 @@ class Builder:
         for candidate in sorted(
             (one for one in self.done if one.id in chosen.values()), key=lambda one: one.id != ranked[0].id
         ):
-            mine = [self._block(candidate, part, self._part(part)) for part in ("train", "test")]
-            train, test = (evaluate(block.labels, block.probabilities, self.sample.classes) for block in mine)
-            finals.append(FinalResult(candidate.id, 14, train, None, test))
+            parts = ("train", "validation", "test") if self.sample.holdout else ("train", "test")
+            mine = [self._block(candidate, part, self._part(part)) for part in parts]
+            found = [evaluate(block.labels, block.probabilities, self.sample.classes) for block in mine]
+            finals.append(FinalResult(candidate.id, 14, found[0], found[1] if self.sample.holdout else None, found[-1]))
             blocks += mine
         best = ranked[0].id
         test = next(final.test for final in finals if final.candidate == best)
@@ -213,7 +216,7 @@ class Builder:
         )
         return Summary(
             dataset=self._dataset(),
-            protocol=ProtocolSummary("folds", self.sample.folds, 1, "accuracy", "per_backbone", self.sample.seed, 1),
+            protocol=self._protocol(),
             candidates=tuple(results),
             best=best,
             recommended=finals[-1].candidate,
@@ -223,10 +226,15 @@ class Builder:
             comparison=compare_with_best(best, right),
         ), blocks
 
+    def _protocol(self):
+        kind, folds = ("holdout", None) if self.sample.holdout else ("folds", self.sample.folds)
+        return ProtocolSummary(kind, folds, 1, "accuracy", "per_backbone", self.sample.seed, 1)
+
     def _counts(self):
         return {
             split: {name: sum(row.label == name for row in self._part(split)) for name in self.sample.classes}
-            for split in ("train", "test")
+            for split in ("train", "validation", "test")
+            if self._part(split)
         }
 
     def _dataset(self):

@@ -35,7 +35,7 @@ def sample() -> Sample:
 
 @pytest.fixture(scope="session")
 def make_job() -> Callable[..., Job]:
-    """Return a function that makes a job: fold 0 of 5, Adam at 0.01, 3 epochs, batches of 16; anything can be set."""
+    """Return a function that makes a job: fold 0 of 5, Adam at 0.01, 3 epochs, batches of 50; anything can be set."""
 
     def make(fold: int = 0, **changes: Any) -> Job:
         rows = np.random.default_rng(8).permutation(IMAGES)
@@ -45,7 +45,7 @@ def make_job() -> Callable[..., Job]:
             head=recipe.Head(),
             optimizer=recipe.Optimizer(learning_rate=0.01),
             schedule=recipe.Schedule(),
-            batch_size=16,
+            batch_size=50,
             epochs=3,
             patience=0,
             train=np.setdiff1d(rows, held_out),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headstart.backbones.catalog import Backbone
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.backbones.catalog import Backbone, Preprocessing
 from headstart.backbones.engine import keras_module
 
 if TYPE_CHECKING:
@@ -33,6 +37,37 @@ def build(backbone: Backbone, *, image_size: int, seed: int | None = None) -> ke
         if own:
             return own(shape)
         return getattr(applications, backbone.builder)(include_top=False, weights=None, input_shape=shape)
+
+
+def settle_normalization(network: keras.Model, preprocessing: Preprocessing, *, seed: int) -> None:
+    """Give a random network that will stay frozen the variances of batch normalisation that suit its weights.
+
+    With Keras' initial statistics (mean 0, variance 1) the signal of an untrained deep network fades to 1e-20, and
+    heads on its features tell images apart no better than chance: a control that controls nothing. Here one pass over
+    coloured squares sets each layer's variance, one number for all its channels, to the mean square of what arrives;
+    the means stay 0, so the network computes what it computed before, at a scale that survives.
+    """
+    layers = keras_module().layers
+    normalizations = [layer for layer in network.layers if isinstance(layer, layers.BatchNormalization)]
+    for layer in normalizations:
+        layer.call = functools.partial(_measure_and_normalize, layer)
+    network(preprocessing.apply(_blotches(network.input_shape[1], seed)))
+    for layer in normalizations:
+        del layer.call
+
+
+def _measure_and_normalize(
+    layer: keras.layers.BatchNormalization, inputs: keras.KerasTensor, training: bool = False, mask: object = None
+) -> keras.KerasTensor:
+    ops = keras_module().ops
+    layer.moving_variance.assign(ops.full_like(layer.moving_variance, ops.mean(ops.square(inputs))))
+    return type(layer).call(layer, inputs, training=False)
+
+
+def _blotches(side: int, seed: int) -> NDArray[np.uint8]:
+    """Return 16 images of coloured squares of an eighth of the side."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (16, 8, 8, 3), np.uint8)
+    return coarse.repeat(-(-side // 8), axis=1).repeat(-(-side // 8), axis=2)[:, :side, :side]
 
 
 def small_cnn(input_shape: tuple[int, int, int]) -> keras.Model:

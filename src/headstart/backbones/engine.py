@@ -33,7 +33,7 @@ def keras_module() -> ModuleType:
 
 @contextlib.contextmanager
 def _without_stderr() -> Iterator[None]:
-    """Close the process's standard error for a while: TensorFlow's libraries write there before they read any setting."""
+    """Send standard error nowhere for a while: TensorFlow's libraries write there before they read any setting."""
     sys.stderr.flush()
     terminal = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

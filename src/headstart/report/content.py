@@ -231,7 +231,7 @@ def tested(summary: Summary) -> tuple[Tested, ...]:
 
 
 def matrices(findings: Findings) -> tuple[Matrix, ...]:
-    """Return the best candidate's confusion matrices: test, validation where given, out of fold, train."""
+    """Return the best candidate's confusion matrices: test; validation where given, else out of fold; train."""
     summary = findings.summary
     final = next(final for final in summary.finals if final.candidate == summary.best)
     shown = [
@@ -240,8 +240,9 @@ def matrices(findings: Findings) -> tuple[Matrix, ...]:
     if final.validation:
         note = "Given for validation: used to choose the epoch and the candidate."
         shown.append(("validation", "Validation images", note, final.validation.confusion_matrix))
-    if findings.out_of_fold:
-        note = "Every training image, predicted by a model that had not seen it."
+    elif findings.out_of_fold:
+        held_back = "Every training image" if summary.protocol.kind == "folds" else "Every image held back"
+        note = f"{held_back}, predicted by a model that had not seen it."
         shown.append(("out_of_fold", "Out of fold", note, _out_of_fold_counts(findings)))
     note = "The images it learned from: better than on new ones, as always."
     shown.append(("train", "Training images", note, final.train.confusion_matrix))

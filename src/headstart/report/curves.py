@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headstart.evaluation.metrics import RocCurve
 from headstart.evaluation.results import FoldValues
 from headstart.report.figures import INK, MARKERS, MUTED, PAPER, RULE, SERIES, panel
-from headstart.report.numbers import decimals, epoch, milliseconds, percent, points
+from headstart.report.numbers import decimals, epoch, milliseconds, percent, points, ratio
 from headstart.runs.rows import HistoryRow
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def learning_panel(
     final = _by_epoch([row for row in rows if row.fold is None], measure)
 
     def draw(axes: Axes) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         for values, colour in ((train, TRAIN), (validation, VALIDATION)):
             _mean_and_band(axes, values, colour)
         if final.size:
@@ -64,9 +66,9 @@ def learning_panel(
         _mark_epoch(axes, float(np.mean(best_epochs)))
         axes.set_xlabel("epoch")
         axes.margins(x=0.02)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if measure == "accuracy":
-            _percent_axis(axes)
+            _accuracy_range(axes)
 
     say = percent if measure == "accuracy" else decimals
     words = f"{_course('Validation', validation, say)} {_course('Training', train, say)} "
@@ -96,7 +98,8 @@ def _mean(values: Values) -> Values:
     """Return the mean over trainings, NaN at epochs without any value."""
     there = ~np.isnan(values)
     total = np.where(there, values, 0.0).sum(axis=0)
-    return np.divide(total, there.sum(axis=0), out=np.full(values.shape[1], np.nan), where=there.any(axis=0))
+    mean: Values = np.divide(total, there.sum(axis=0), out=np.full(values.shape[1], np.nan), where=there.any(axis=0))
+    return mean
 
 
 def _mean_and_band(axes: Axes, values: Values, colour: str) -> None:
@@ -149,22 +152,26 @@ def rates_panel(points_: Sequence[Point], networks: Sequence[str]) -> str:
         axes.set_xscale("log")
         _powers_of_ten(axes)
         axes.set_xlabel("learning rate")
-        _percent_axis(axes)
+        _accuracy_range(axes)
 
     words = [f"{point.network} at {point.x:g}: {_spread(point.accuracy)}" for point in points_]
     return panel("rates", draw, title="Accuracy at every learning rate", description="; ".join(words) + ".")
 
 
 def speed_panel(points_: Sequence[Point], networks: Sequence[str]) -> str:
-    """Return accuracy over the time for predicting one image, one mark per candidate."""
+    """Return accuracy over the time for predicting one image, one mark per candidate.
+
+    Candidates come best first; all but the first of each network are faint.
+    """
 
     def draw(axes: Axes) -> None:
+        first = {point.network: point for point in reversed(points_)}
         for point in points_:
-            _dot(axes, point, *_look(networks.index(point.network)))
+            _dot(axes, point, *_look(networks.index(point.network)), faint=point is not first[point.network])
         axes.set_xscale("log")
         _round_ticks(axes, [point.x for point in points_])
         axes.set_xlabel("milliseconds per image")
-        _percent_axis(axes)
+        _accuracy_range(axes)
 
     words = [f"{point.network}: {_spread(point.accuracy)} in {milliseconds(point.x)}" for point in points_]
     return panel("speed", draw, title="Accuracy against time per image", description="; ".join(words) + ".")
@@ -174,13 +181,16 @@ def _look(number: int) -> tuple[str, str]:
     return SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
 
 
-def _dot(axes: Axes, point: Point, colour: str, marker: str) -> None:
+def _dot(axes: Axes, point: Point, colour: str, marker: str, *, faint: bool = False) -> None:
+    strength = 0.3 if faint else 1.0
     if point.accuracy.std is not None:
         low, high = point.accuracy.mean - point.accuracy.std, point.accuracy.mean + point.accuracy.std
-        axes.plot([point.x, point.x], [low, min(1.0, high)], color=colour, linewidth=1.4, alpha=0.7)
+        axes.plot([point.x, point.x], [low, min(1.0, high)], color=colour, linewidth=1.4, alpha=0.7 * strength)
     if point.best:
         axes.plot(point.x, point.accuracy.mean, marker="o", markersize=15, color="none", markeredgecolor=INK)
-    axes.plot(point.x, point.accuracy.mean, marker=marker, markersize=7.5, color=colour, markeredgecolor=PAPER)
+    axes.plot(
+        point.x, point.accuracy.mean, marker=marker, markersize=7.5, color=colour, markeredgecolor=PAPER, alpha=strength
+    )
 
 
 def _spread(accuracy: FoldValues) -> str:
@@ -211,7 +221,7 @@ def roc_panel(curves: Sequence[tuple[str, RocCurve, float | None]], coloured: Se
         _percent_axis(axes)
         _percent_axis(axes, horizontal=True)
 
-    areas = ", ".join(f"{name} {decimals(area)}" for name, _, area in curves if area is not None)
+    areas = ", ".join(f"{name} {ratio(area)}" for name, _, area in curves if area is not None)
     title = "ROC curves, upper left corner" if zoomed else "ROC curves"
     return panel(
         f"roc-{zoomed}", draw, title=title, description=f"Area under the curve of each class: {areas}.", size=(380, 320)
@@ -222,6 +232,14 @@ def coloured_curves(areas: Sequence[float | None]) -> list[int]:
     """Return the positions of the curves worth a colour: all of a few, else those with the smallest areas."""
     order = sorted(range(len(areas)), key=lambda number: (areas[number] is None, areas[number]))
     return sorted(order if len(areas) <= MOST_COLOURED + 1 else order[:MOST_COLOURED])
+
+
+def _accuracy_range(axes: Axes) -> None:
+    """Write the vertical axis in percent and end it at 100 %, with room for a line that runs there."""
+    low, high = axes.get_ylim()
+    low = min(low, 0.97)
+    axes.set_ylim(max(low, -0.02), min(high, 1 + 0.04 * (1 - low)))
+    _percent_axis(axes)
 
 
 def _percent_axis(axes: Axes, *, horizontal: bool = False) -> None:
@@ -241,12 +259,12 @@ def _powers_of_ten(axes: Axes) -> None:
 
 
 def _round_ticks(axes: Axes, values: Sequence[float]) -> None:
-    """Put ticks at 1, 2 and 5 times powers of ten around the values, or at every digit where those are few."""
+    """Put ticks at 1, 2 and 5 times powers of ten around the values, or at more steps where those are few."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = min(values) / 1.6, max(values) * 1.6
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    for steps in ((1, 2, 5), range(1, 10)):
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
         if len(ticks) > 2:
             break

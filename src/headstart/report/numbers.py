@@ -44,8 +44,14 @@ def rate(value: float) -> str:
 
 
 def decimals(value: float) -> str:
-    """Return a loss, an area or another plain ratio with three decimals."""
+    """Return a loss with three decimals."""
     return f"{value:.3f}"
+
+
+def ratio(value: float) -> str:
+    """Return an area or F1 in 0..1 with three decimals; 1.000 only for exactly 1."""
+    text = f"{value:.3f}"
+    return f">{THIN}0.999" if text == "1.000" and value < 1 else text
 
 
 def count(value: float) -> str:
@@ -96,6 +102,7 @@ KINDS: Mapping[str, Callable[[float], str]] = {
         probability,
         rate,
         decimals,
+        ratio,
         count,
         epoch,
         megabytes,

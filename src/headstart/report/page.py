@@ -170,7 +170,7 @@ def _speed(findings: Findings, ranked: Sequence[Ranked]) -> Chart | None:
     """Return accuracy over the time per image, where it was measured for more than one candidate."""
     times = {name: timing.milliseconds_per_image for name, timing in findings.timings.candidates.items()}
     points = [point for row in ranked for point in _point(findings, row, times.get(row.result.id))]
-    if len(points) < 2:
+    if len({point.x for point in points}) < 2:
         return None
     networks = list(dict.fromkeys(point.network for point in points))
     return Chart((curves.speed_panel(points, networks),), _legend(networks))

@@ -110,7 +110,7 @@ def _verdict(
     names = {result.id: _name(result) for result in ranked}
     if others:
         return f"{sentence}; the test images do not tell it from {_listed([names[one.b] for one in others])}."
-    return f"{sentence}, a different score from every other finalist's by more than chance explains."
+    return f"{sentence}; every other finalist did worse there, by more than chance explains."
 
 
 def _name(result: CandidateResult) -> str:

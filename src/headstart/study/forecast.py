@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from headstart.study.judge import round_job
 from headstart.study.learners import Goal, WholeLearner
 from headstart.study.parts import Parts
 from headstart.study.plan import Network, Plan
-from headstart.study.prepare import TrunkStore, build_network
+from headstart.study.prepare import TrunkStore, attempt, build_network
 from headstart.study.workplace import Workplace
 from headstart.training.bank import train_bank
 from headstart.training.heads import Job
@@ -48,21 +49,28 @@ def duration(seconds: float) -> str:
 
 
 def forecast(plan: Plan, parts: Parts, trunks: TrunkStore, place: Workplace) -> Forecast:
-    """Measure decoding, each trunk and each kind of training on a few images, and scale up."""
-    seconds, size_bytes, missing_most = 0.0, 0, 0
+    """Measure decoding, each trunk and each kind of training on a few images, and scale up.
+
+    A network that fails here counts for nothing; the study will meet the failure and report it.
+    """
     keys = [row.sha256 for row in parts.rows]
+    seconds, size_bytes, decoded = 0.0, 0, 0
     for network in plan.networks:
-        if network.trainable == "none":
-            missing = place.cache.missing(network.space(place.engine, plan.recipe.precision), keys)
-            missing_most = max(missing_most, missing)
-            seconds += missing * _trunk_seconds(network, trunks) if missing else 0.0
-            size_bytes += missing * network.backbone.channels * BYTES_PER_VALUE
-            seconds += _bank_seconds(network, plan, parts)
-        else:
-            missing_most = len(keys)
-            seconds += _whole_seconds(network, plan, parts)
-    seconds += missing_most * _decode_seconds(plan, parts) if missing_most else 0.0
+        frozen = network.trainable == "none"
+        space = network.space(place.engine, plan.recipe.precision)
+        missing = place.cache.missing(space, keys) if frozen else len(keys)
+        decoded = max(decoded, missing)
+        size_bytes += missing * network.backbone.channels * BYTES_PER_VALUE if frozen else 0
+        measure = _frozen_seconds if frozen else _whole_seconds
+        _, needed = attempt(partial(measure, network, missing, plan, parts, trunks))
+        seconds += needed or 0.0
+    seconds += decoded * _decode_seconds(plan, parts) if decoded else 0.0
     return Forecast(seconds, size_bytes)
+
+
+def _frozen_seconds(network: Network, missing: int, plan: Plan, parts: Parts, trunks: TrunkStore) -> float:
+    features = missing * _trunk_seconds(network, trunks) if missing else 0.0
+    return features + _bank_seconds(network, plan, parts)
 
 
 def _decode_seconds(plan: Plan, parts: Parts) -> float:
@@ -95,7 +103,7 @@ def _bank_seconds(network: Network, plan: Plan, parts: Parts) -> float:
     return one_epoch * _epochs(network) * len(parts.rounds[0].train) / SAMPLE_ROWS
 
 
-def _whole_seconds(network: Network, plan: Plan, parts: Parts) -> float:
+def _whole_seconds(network: Network, missing: int, plan: Plan, parts: Parts, trunks: TrunkStore) -> float:
     """Train the whole network for one epoch on a few random images, twice: the first time compiles."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (SAMPLE_ROWS, network.size.height, network.size.width, 3), np.uint8)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -92,6 +93,22 @@ class HeadLearner:
         return forward(fit.weights, self._features[rows])
 
 
+class _Counter(Progress):
+    """Passes what one training does on to the bar of all trainings, and counts it."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance, self.done = advance, 0
+
+    @contextmanager
+    def track(self, name: str, *, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Count on the outer bar."""
+        yield self._count
+
+    def _count(self, done: int) -> None:
+        self.done += done
+        self._advance(done)
+
+
 class WholeLearner:
     """A network that trains whole from pixels: one job after another, each a unit with a checkpoint per epoch.
 
@@ -120,7 +137,14 @@ class WholeLearner:
 
     def train(self, stage: str, jobs: Sequence[Job], store: Jobs, progress: Progress) -> list[Trained]:
         """Return one result per job."""
-        return [self._train_one(stage, job, store, progress) for job in jobs]
+        total = sum(job.epochs * len(job.train) for job in jobs)
+        with progress.track(f"Training {self.network.name}", total=total, unit="images") as advance:
+            trained = []
+            for job in jobs:
+                counter = _Counter(advance)
+                trained.append(self._train_one(stage, job, store, counter))
+                advance(job.epochs * len(job.train) - counter.done)
+            return trained
 
     def _train_one(self, stage: str, job: Job, store: Jobs, progress: Progress) -> Trained:
         unit = (stage, self.network.name, job.key, job.epochs)

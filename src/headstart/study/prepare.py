@@ -38,6 +38,8 @@ def build_network(network: Network) -> keras.Model:
     model = architectures.build(network.backbone, image_size=network.size.height, seed=network.seed)
     if network.file is not None:
         weights.load(model, network.file)
+    elif network.trainable == "none":
+        architectures.settle_normalization(model, network.backbone.preprocessing, seed=network.seed)
     return model
 
 
@@ -93,7 +95,7 @@ class Preparation:
 
     def _frozen(self, group: Sequence[Network]) -> list[Prepared]:
         """Fill the features of networks of one input size together; should that fail, each alone."""
-        reason, prepared = _attempt(lambda: self._filled(group))
+        reason, prepared = attempt(lambda: self._filled(group))
         if prepared is not None:
             return prepared
         if len(group) == 1:
@@ -126,7 +128,7 @@ class Preparation:
                 milliseconds_per_image=self._trunks.milliseconds_per_image(network),
             )
 
-        reason, prepared = _attempt(ready)
+        reason, prepared = attempt(ready)
         return prepared or Prepared(network, None, reason)
 
     def _goal(self) -> Goal:
@@ -144,7 +146,7 @@ def _later(get: Callable[[Network], Trunk], network: Network) -> Callable[[], Tr
     return lambda: get(network)
 
 
-def _attempt(work: Callable[[], Result]) -> tuple[str | None, Result | None]:
+def attempt(work: Callable[[], Result]) -> tuple[str | None, Result | None]:
     """Return the result of ``work``, or one line on why it failed; what the user can mend is raised as it is."""
     try:
         return None, work()

@@ -90,7 +90,8 @@ def _train(
     waiting, fits = deque(groups), dict[int, Fit]()
     living: dict[Future[int], tuple[list[int], HeadGroup]] = {}
     pool = ThreadPoolExecutor(workers)
-    with threadpool_limits(1 if workers > 1 else None, user_api="blas"):
+    # Products this small are slower on two threads of the library than on one: the groups are the parallel part.
+    with threadpool_limits(1, user_api="blas"):
         try:
             while waiting or living:
                 while waiting and _room(living.values(), workers):

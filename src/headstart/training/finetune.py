@@ -40,6 +40,8 @@ Pixels = NDArray[np.uint8]
 Arrays = list[NDArray[Any]]
 
 JUDGED_AT_ONCE = 64
+# Seeds below this are seeds in every tensor library.
+SEEDS = 2**31
 
 
 class Checkpoint(Protocol):
@@ -52,6 +54,12 @@ class Checkpoint(Protocol):
     def save(self, content: bytes) -> None:
         """Replace what was saved."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Images:
+    pixels: Pixels
+    labels: NDArray[np.integer[Any]]
 
 
 @dataclass(slots=True)
@@ -113,15 +121,15 @@ class FineTuner:
         course = self._resumed(job, checkpoint) or _Course(
             [], BestEpoch(monitor, job.patience), self._values(self._model.weights)
         )
-        images = job.epochs * len(job.train)
-        with progress.track("fine-tuning", total=images, unit="images") as advance:
+        images, total = _Images(pixels, labels), job.epochs * len(job.train)
+        with progress.track("fine-tuning", total=total, unit="images") as advance:
             advance(len(course.history) * len(job.train))
             while not course.ended(job.epochs):
-                self._run_epoch(pixels, labels, job, course, advance)
+                self._run_epoch(images, job, course, advance)
                 if checkpoint is not None:
                     checkpoint.save(self._packed(job, course))
-            advance(images - len(course.history) * len(job.train))
-        return self._finished(pixels, labels, job, course)
+            advance(total - len(course.history) * len(job.train))
+        return self._finished(images, job, course)
 
     def logits(self, pixels: Pixels, rows: Rows, fit: Fit) -> Floats:
         """Return the logits ``(rows, classes)`` of some images under a fit of this network and head."""
@@ -141,7 +149,7 @@ class FineTuner:
         self._assign(self._head_variables, head)
         self._assign(self._model.optimizer.variables, self._initial_optimizer)
         for number, seed in enumerate(self._seeds):
-            seed.assign(np.array([(job.dropout_seed + number) % 2**31, 0], seed.dtype))
+            seed.assign(np.array([(job.dropout_seed + number) % SEEDS, 0], seed.dtype))
 
     def _compile(self, optimizer: recipe.Optimizer) -> None:
         """Compile the model, unless it already is for an optimiser that differs in the learning rate alone."""
@@ -156,17 +164,10 @@ class FineTuner:
         self._model.optimizer.build(self._model.trainable_variables)
         self._rule, self._initial_optimizer = rule, self._values(self._model.optimizer.variables)
 
-    def _run_epoch(
-        self,
-        pixels: Pixels,
-        labels: NDArray[np.integer[Any]],
-        job: Job,
-        course: _Course,
-        advance: Callable[[int], None],
-    ) -> None:
+    def _run_epoch(self, images: _Images, job: Job, course: _Course, advance: Callable[[int], None]) -> None:
         epoch = len(course.history) + 1
-        rate, train = self._train_epoch(pixels, labels, job, epoch, advance)
-        validation = self._measure(pixels, labels, job.validation, with_penalty=True)
+        rate, train = self._train_epoch(images, job, epoch, advance)
+        validation = self._measure(images, job.validation, with_penalty=True)
         weights = self._values(self._model.weights)
         finite = np.isfinite((validation or train).loss) and all(np.isfinite(values).all() for values in weights)
         if course.best.see(epoch, validation, finite=bool(finite)):
@@ -174,25 +175,21 @@ class FineTuner:
         course.history.append(EpochRow(1, epoch, rate, train, validation))
 
     def _train_epoch(
-        self,
-        pixels: Pixels,
-        labels: NDArray[np.integer[Any]],
-        job: Job,
-        epoch: int,
-        advance: Callable[[int], None],
+        self, images: _Images, job: Job, epoch: int, advance: Callable[[int], None]
     ) -> tuple[float, EpochMetrics]:
         """Return the learning rate of the first step, and what Keras measured while it trained."""
         rows = job.train[batch_order(job.order_seed, epoch, len(job.train))]
         batches = [rows[start : start + job.batch_size] for start in range(0, len(rows), job.batch_size)]
         rates = _learning_rates(job, epoch, len(batches))
-        self._model.reset_metrics()
-        logs: dict[str, float] = {}
+        sums: dict[str, float] = {}
         for number, batch in enumerate(batches):
             if number == 0 or rates[number] != rates[number - 1]:
                 self._model.optimizer.learning_rate = rates[number]
-            logs = self._model.train_on_batch(pixels[batch], labels[batch], return_dict=True)
+            means = self._model.train_on_batch(images.pixels[batch], images.labels[batch], return_dict=True)
+            for name, mean in means.items():
+                sums[name] = sums.get(name, 0.0) + float(mean) * len(batch)
             advance(len(batch))
-        return rates[0], _epoch_metrics(logs)
+        return rates[0], _epoch_metrics({name: value / len(rows) for name, value in sums.items()})
 
     def _judge(self, pixels: Pixels, rows: Rows) -> Floats:
         """Return the logits ``(rows, classes)`` under the present weights."""
@@ -202,33 +199,33 @@ class FineTuner:
             logits[start : start + len(part)] = self._model.predict_on_batch(pixels[part])
         return logits
 
-    def _measure(
-        self, pixels: Pixels, labels: NDArray[np.integer[Any]], rows: Rows | None, *, with_penalty: bool
-    ) -> EpochMetrics | None:
+    def _measure(self, images: _Images, rows: Rows | None, *, with_penalty: bool) -> EpochMetrics | None:
         if rows is None or not len(rows):
             return None
         extra = penalty(self._values(self._head_variables), self._head.l2) if with_penalty else 0.0
         with np.errstate(all="ignore"):
-            return measure(self._judge(pixels, rows), labels[rows], penalty=extra)
+            return measure(self._judge(images.pixels, rows), images.labels[rows], penalty=extra)
 
-    def _finished(self, pixels: Pixels, labels: NDArray[np.integer[Any]], job: Job, course: _Course) -> Fit:
-        last = self._scores(pixels, labels, job, len(course.history))
+    def _finished(self, images: _Images, job: Job, course: _Course) -> Fit:
+        epoch, last_epoch = course.best.epoch, len(course.history)
+        last = self._scores(images, job, last_epoch)
         self._assign(self._model.weights, course.weights)
+        kept_last = course.best.found and epoch == last_epoch
         return Fit(
             key=job.key,
             history=tuple(course.history),
-            best_epoch=course.best.epoch,
+            best_epoch=epoch,
             weights=tuple(self._values(self._head_variables)),
-            validation_logits=None if job.validation is None else self._judge(pixels, job.validation),
-            best=self._scores(pixels, labels, job, course.best.epoch),
+            validation_logits=None if job.validation is None else self._judge(images.pixels, job.validation),
+            best=last if kept_last else self._scores(images, job, epoch),
             last=last,
             backbone_weights=tuple(self._values(self._network.weights)),
         )
 
-    def _scores(self, pixels: Pixels, labels: NDArray[np.integer[Any]], job: Job, epoch: int) -> Scores:
-        train = self._measure(pixels, labels, job.train, with_penalty=False)
+    def _scores(self, images: _Images, job: Job, epoch: int) -> Scores:
+        train = self._measure(images, job.train, with_penalty=False)
         assert train is not None, "a job has training rows"
-        return Scores(epoch, train, self._measure(pixels, labels, job.validation, with_penalty=False))
+        return Scores(epoch, train, self._measure(images, job.validation, with_penalty=False))
 
     def _packed(self, job: Job, course: _Course) -> bytes:
         """Return the state after an epoch as npz bytes: arrays ``<kind>/<number>`` and JSON."""
@@ -275,7 +272,8 @@ def _whole_model(
 ) -> tuple[keras.Model, list[Any]]:
     """Return the model from uint8 pixels to logits, and its dense layers in order."""
     keras = keras_module()
-    layers, dense = keras.layers, []
+    layers = keras.layers
+    dense: list[Any] = []
     pixels = keras.Input(network.input_shape[1:], dtype="uint8")
     values = keras.ops.cast(pixels, "float32")
     if preprocessing.channel_order == "bgr":
@@ -285,7 +283,8 @@ def _whole_model(
     for units in (*head.dense, classes):
         hidden = len(dense) < len(head.dense)
         if head.dropout and (dense or not head.dense):
-            values = layers.Dropout(head.dropout)(values)
+            # Without a seed, the PyTorch backend would draw from a generator that no one resets.
+            values = layers.Dropout(head.dropout, seed=0)(values)
         regularizer = keras.regularizers.L2(head.l2) if head.l2 else None
         activation = head.activation if hidden else None
         dense.append(layers.Dense(units, activation=activation, kernel_regularizer=regularizer))
@@ -323,14 +322,14 @@ def _keras_metrics(classes: int) -> list[Any]:
     return metrics if k is None else [*metrics, keras.metrics.SparseTopKCategoricalAccuracy(k=k, name="top_k")]
 
 
-def _epoch_metrics(logs: dict[str, float]) -> EpochMetrics:
-    confident, right = float(logs["confident"]), float(logs["confident_right"])
+def _epoch_metrics(means: dict[str, float]) -> EpochMetrics:
+    confident, right = means["confident"], means["confident_right"]
     return EpochMetrics(
-        loss=float(logs["loss"]),
-        accuracy=float(logs["accuracy"]),
+        loss=means["loss"],
+        accuracy=means["accuracy"],
         precision=right / confident if confident else 0.0,
         recall=right,
-        top_k=float(logs["top_k"]) if "top_k" in logs else None,
+        top_k=means.get("top_k"),
     )
 
 

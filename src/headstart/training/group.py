@@ -44,7 +44,7 @@ class BankData:
     @property
     def inputs(self) -> int:
         """The number of features of an image."""
-        return self.features.shape[1]
+        return int(self.features.shape[1])
 
     @property
     def classes(self) -> int:

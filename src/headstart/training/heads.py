@@ -16,18 +16,14 @@ from headstart import recipe
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-# What a tensor library can take as a seed everywhere.
-SEED_RANGE = 2**31
-
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
     """One pass over one set of images, as Keras shows it.
 
-    ``loss`` is the mean cross-entropy in nats plus the L2 penalty. ``accuracy``, ``precision``, ``recall`` and ``top_k``
-    are in 0..1. Precision and recall are micro-averaged at the threshold 0.5 (``keras.metrics.Precision()`` on one-hot
-    labels; 0 when nothing passes the threshold). ``top_k`` counts the true class among the first k of
-    ``top_k_size(classes)``; None for two classes.
+    ``loss`` is the mean cross-entropy in nats plus the L2 penalty; the others are in 0..1. Precision and recall are
+    micro-averaged at the threshold 0.5 (``keras.metrics.Precision()`` on one-hot labels; 0 when nothing passes the
+    threshold). ``top_k`` looks for the true class among the first k = ``top_k_size(classes)``; None for two classes.
     """
 
     loss: float

@@ -35,7 +35,7 @@ def schedule_factor(schedule: recipe.Schedule, *, step: int, steps_per_epoch: in
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """One dense layer of many heads: kernel rows with the bias as last row, ``(inputs + 1, columns)``, and its gradient.
+    """One dense layer of many heads, and its gradient: ``(inputs + 1, columns)``, the bias as last row.
 
     ``rates`` is the learning rate of every column ``(columns,)``.
     """
@@ -146,7 +146,7 @@ class Updater:
 
 def _block_rows(layer: Layer) -> int:
     rows, columns = layer.values.shape
-    return min(rows, max(1, BLOCK_VALUES // columns))
+    return int(min(rows, max(1, BLOCK_VALUES // columns)))
 
 
 def _blocks(layer: Layer, penalty: Floats, scratch: Floats, *, with_second: bool) -> list[_Block]:

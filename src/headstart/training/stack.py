@@ -122,4 +122,5 @@ class HeadStack:
 
     def per_head(self, columns: Sequence[Floats]) -> NDArray[np.float64]:
         """Add up the columns of every layer by head: arrays ``(heads * units,)`` to ``(heads,)``."""
-        return np.sum([layer.reshape(self.heads, -1).sum(axis=1, dtype=np.float64) for layer in columns], axis=0)
+        sums = [layer.reshape(self.heads, -1).sum(axis=1, dtype=np.float64) for layer in columns]
+        return np.asarray(np.sum(sums, axis=0))

@@ -1,0 +1,291 @@
+"""The page is parsed: its numbers are those of the run folder, and it asks nothing of anybody."""
+
+import csv
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from headstart.errors import MissingExtraError, RunError
+from headstart.report.page import render, write_report
+from headstart.runs.folder import RunFolder
+
+EMPTY = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "use"}
+SCALES = {"%": (100,), "ms": (1,), "s": (1,), "/ s": (1,), "MB": (1e-6,), "kB": (1e-3,), "GB": (1e-9,), "": (1, 100)}
+
+
+class Page(HTMLParser):
+    """Elements in order, with their attributes and text; complains about tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open = [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        element = {"tag": tag, "text": "", **dict(attributes)}
+        self.elements.append(element)
+        if tag not in EMPTY:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append({"tag": tag, "text": "", **dict(attributes)})
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()["tag"] == tag
+
+    def handle_data(self, data):
+        for element in self.open:
+            element["text"] += data
+
+    def all(self, tag, **attributes):
+        """Return the elements of a tag that have these attributes."""
+        wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
+        return [one for one in self.elements if one["tag"] == tag and wanted.items() <= one.items()]
+
+
+def page_of(folder):
+    return Page(render(folder))
+
+
+def look_up(documents, pointer):
+    value = documents
+    for word in pointer.split("/"):
+        value = None if value is None else value[int(word)] if isinstance(value, list) else value.get(word)
+    return value
+
+
+def reads_as(text, value):
+    """Tell whether the written text is a rounding of the value."""
+    text = text.replace("\u202f", " ").replace("\u2212", "-").replace(",", "")
+    if text.startswith((">", "<")):
+        limit = float(re.search(r"[\d.]+", text)[0]) / (100 if "%" in text else 1)
+        return value > limit if text[0] == ">" else value < limit
+    if " min" in text:
+        return True
+    number, unit = re.fullmatch(r"([-+]?[\d.]+) ?(.*)", text).groups()
+    half = 0.5 * 10.0 ** -len(number.partition(".")[2]) * (1 + 1e-9)
+    return any(abs(float(number) - value * scale) <= half for scale in SCALES[unit])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"failed": ("mobilenet-lr0.01",)},
+        {"classes": ("cat", "dog")},
+        {"perfect": True},
+        {"holdout": True, "folds": 1},
+    ],
+)
+def test_every_number_is_that_of_the_run_folder(build_run, settings):
+    folder = build_run(**settings)
+    documents = {name: json.loads((folder.path / f"{name}.json").read_text()) for name in ("summary", "timings")}
+    numbers = page_of(folder).all("data")
+    assert len(numbers) > 100
+    for number in numbers:
+        value = look_up(documents, number["data-from"])
+        if value is None:
+            assert (number["value"], number["text"]) == ("", "\u2013")
+        else:
+            assert float(number["value"]) == value
+            assert reads_as(number["text"], value), number
+
+
+def test_the_verdict_stands_first(build_run):
+    folder = build_run()
+    summary = folder.summary()
+    page = page_of(folder)
+    assert page.all("p", class_="verdict")[0]["text"] == summary.verdict
+    first = page.all("data")[:3]
+    accuracy = [first[0]["value"], *(one["value"] for one in first[1:])]
+    assert [float(value) for value in accuracy] == [summary.test.accuracy, *summary.test.intervals["accuracy"]]
+    assert "MobileNet" in page.all("h1")[0]["text"]
+
+
+def test_confusion_matrices_are_those_of_the_run_folder(build_run):
+    folder = build_run()
+    summary = json.loads((folder.path / "summary.json").read_text())
+    classes = summary["dataset"]["classes"]
+    said = Counter()
+    with gzip.open(folder.path / "predictions.csv.gz", "rt", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            if (row["candidate"], row["part"]) == (summary["best"], "out_of_fold"):
+                said[row["label"], row["predicted"]] += 1
+    final = next(one for one in summary["finals"] if one["candidate"] == summary["best"])
+    expected = {
+        "test": summary["test"]["confusion_matrix"],
+        "out_of_fold": [[said[true, name] for name in classes] for true in classes],
+        "train": final["train"]["confusion_matrix"],
+    }
+    shown = {}
+    part = None
+    for element in page_of(folder).elements:
+        part = element.get("data-part", part)
+        if part and element.get("class") == "count":
+            shown.setdefault(part, []).append(int(element["text"].replace(",", "")))
+    for name, matrix in expected.items():
+        assert shown[name][: len(classes) ** 2] == np.array(matrix).ravel().tolist()
+
+
+def test_per_class_rows_name_the_classes_in_order(build_run):
+    folder = build_run()
+    text = render(folder)
+    rows = re.findall(
+        r'<th scope="row" class="name">(\w+)</th>\s*<td><data value="\d+" data-from="summary/test/per', text
+    )
+    assert tuple(rows) == folder.summary().dataset.classes
+
+
+def test_nothing_is_asked_of_the_network(build_run):
+    folder = build_run(pictures=True)
+    text = render(folder)
+    assert not re.findall(r"https?://|//[a-z]|@import|<script|<iframe|javascript:", text)
+    page = Page(text)
+    addresses = [one.get("src") or one.get("href") for one in page.elements if "src" in one or "href" in one]
+    assert addresses and all(address.startswith(("data:", "#")) for address in addresses)
+    assert not [one for one in page.elements for name in one if name.startswith("on")]
+    assert "default-src 'none'" in page.all("meta", http_equiv="Content-Security-Policy")[0]["content"]
+
+
+def test_equal_folders_make_equal_bytes(build_run, tmp_path):
+    folder = build_run(pictures=True)
+    first = write_report(folder).read_bytes()
+    assert write_report(folder).read_bytes() == first
+    copied = RunFolder(shutil.copytree(folder.path, tmp_path / "elsewhere" / "run"))
+    program = (
+        "import sys, pathlib\n"
+        "from headstart.report.page import write_report\n"
+        "from headstart.runs.folder import RunFolder\n"
+        "write_report(RunFolder(pathlib.Path(sys.argv[1])))\n"
+        "heavy = {'keras', 'tensorflow', 'openvino', 'sklearn', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program, copied.path], check=True)
+    assert copied.report.read_bytes() == first
+
+
+def test_a_failed_candidate_keeps_its_place_with_the_reason(build_run):
+    page = page_of(build_run(failed=("mobilenet-lr0.01",)))
+    (row,) = page.all("tr", class_="failed")
+    assert "mobilenet-lr0.01" in row["text"] and "3.1 GB asked for" in row["text"]
+    titles = [one["text"] for one in page.all("title")]
+    assert len([title for title in titles if " of mobilenet" in title]) == 2 * 3
+
+
+def test_one_candidate_has_no_charts_of_candidates(build_run):
+    page = page_of(build_run(backbones=("mobilenet",), rates=(1e-3,), clean=True))
+    titles = [one["text"] for one in page.all("title")]
+    assert not [title for title in titles if "learning rate" in title or "time per image" in title]
+    assert len([title for title in titles if title.endswith("of mobilenet-lr0.001")]) == 2
+    assert not page.all("details")
+
+
+def test_a_hold_out_study_speaks_of_validation_images(build_run):
+    folder = build_run(holdout=True, folds=1)
+    text = render(folder)
+    assert "Hold-out validation" in text and "standard deviation to both sides" not in text
+    assert [one["data-part"] for one in Page(text).all("table", class_="matrix")] == ["test", "validation", "train"]
+    assert "±" not in text
+    assert '<th scope="col">validation</th>' in text
+
+
+def test_no_mistake_is_said(build_run):
+    text = render(build_run(perfect=True, clean=True))
+    assert "It made no mistake on the test images." in text
+    assert "taken for <b>" not in text
+
+
+def test_names_of_any_kind_are_shown_as_they_are(build_run):
+    names = ("<b>bold</b>", "$x_1$ & co", 'say "hi"', "日本", "x" * 60)
+    page = page_of(build_run(classes=names, pictures=True))
+    assert not [one for one in page.all("b") if one["text"] == "bold"]
+    headings = [one["text"] for one in page.all("th", title=names[0])]
+    assert headings == [names[0]] * 3
+    assert {name for name in names if page.all("th", title=name)} == set(names)
+
+
+def test_pictures_have_words(build_run):
+    page = page_of(build_run(pictures=True))
+    images = page.all("img")
+    assert len(images) == 30
+    assert all(one["src"].startswith("data:image/jpeg;base64,") and one["alt"] for one in images)
+    plain = render(build_run("plain", backbones=("mobilenet",), rates=(1e-3,)))
+    assert "<img" not in plain and "What the images look like" not in plain
+
+
+def test_the_page_can_be_read_without_seeing_it(build_run):
+    page = page_of(build_run(pictures=True))
+    ids = [one["id"] for one in page.elements if "id" in one]
+    assert len(ids) == len(set(ids))
+    for element in page.elements:
+        assert set(element.get("aria-labelledby", "").split()) <= set(ids)
+        if element.get("href", "").startswith("#"):
+            assert element["href"][1:] in ids
+    assert all(one["role"] == "img" and one["aria-labelledby"] for one in page.all("svg"))
+    descriptions = [one["text"] for one in page.all("desc")]
+    assert len(descriptions) == len(page.all("svg")) and all(re.search(r"\d", text) for text in descriptions)
+    assert all(one["scope"] in ("col", "row") for one in page.all("th"))
+    assert len(page.all("h1")) == 1 and page.all("html", lang="en")
+
+
+def test_data_notes_are_told(build_run):
+    text = render(build_run())
+    for words in ("daisy/torn.jpg", "cut short", "1 picture under more than one label", "train and test:"):
+        assert words in text
+    assert "Files set aside" not in render(build_run("clean", backbones=("mobilenet",), rates=(1e-3,), clean=True))
+
+
+def test_how_to_repeat_is_told(build_run):
+    folder = build_run()
+    texts = [one["text"] for one in page_of(folder).all("pre")]
+    assert texts[0] == "headstart predict run/classifier new-photograph.jpg more-photographs/"
+    assert texts[1] == folder.environment().command
+    assert texts[2].strip() == folder.study().strip()
+
+
+def test_an_unfinished_study_has_no_report(build_run):
+    folder = build_run()
+    (folder.path / "summary.json").unlink()
+    with pytest.raises(RunError, match="not finished"):
+        write_report(folder)
+    assert not folder.report.exists()
+
+
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+def test_a_missing_package_is_named(build_run, monkeypatch, package):
+    folder = build_run()
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf"{package} is not installed.*headstart\[study\]"):
+        write_report(folder)
+
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+def test_the_page_never_scrolls_sideways(build_run):
+    names = tuple(f"a rather long name of class {number}" for number in range(12))
+    report = write_report(build_run(classes=names, pictures=True, per_class=20))
+    measure = "let page=this.contentDocument.documentElement;this.title=page.scrollWidth-page.clientWidth"
+    frames = [
+        f'<iframe src="{report.name}" style="width:{width}px;height:900px" onload="{measure}"></iframe>'
+        for width in (400, 800, 1440)
+    ]
+    report.with_name("frames.html").write_text("".join(frames))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"]
+    options += ["--allow-file-access-from-files", "--virtual-time-budget=4000"]
+    command = [CHROMIUM, *options, report.with_name("frames.html").as_uri()]
+    dumped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert re.findall(r'title="(-?\d+)"', dumped) == ["0", "0", "0"]
