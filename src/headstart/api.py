@@ -70,7 +70,7 @@ def demo(*, out: str | Path | None = None, fresh: bool = False, progress: Progre
 def demo_recipe() -> Recipe:
     """Return the recipe of ``demo``: two rates of each network, five folds."""
     small = [
-        Candidate("small_cnn", "random", "all", 16, Head(), Optimizer("adam", rate), epochs=10) for rate in (3e-3, 1e-3)
+        Candidate("small_cnn", "random", "all", 8, Head(), Optimizer("adam", rate), epochs=12) for rate in (3e-3, 1e-3)
     ]
     control = [
         Candidate("mobilenet", "random", "none", 32, Head(), Optimizer("adam", rate), epochs=30)
@@ -96,7 +96,7 @@ def execute(plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progre
         if finished:
             progress.say(f"This study is already finished in {folder.path}. --fresh would run it again.")
         else:
-            run_study(plan, open_workplace(folder, plan.study_id, progress, command=shlex.join(sys.argv)))
+            run_study(plan, open_workplace(folder, plan.study_id, progress, command=_command()))
         report = write_report(folder)
         return Result(folder.summary(), folder.path, report, folder.classifier)
 
@@ -110,3 +110,9 @@ def _say_what_was_found(plan: Plan, progress: Progress) -> None:
     )
     for note in plan.splits.notes:
         progress.say(note)
+
+
+def _command() -> str:
+    """Return the command line to give again, or an empty text when Python called."""
+    program = Path(sys.argv[0]).stem
+    return shlex.join(["headstart", *sys.argv[1:]]) if program in ("headstart", "cli") else ""

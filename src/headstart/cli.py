@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headstart import __version__, options
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, MissingExtraError
 
 if TYPE_CHECKING:
     from headstart.api import Result
@@ -364,6 +364,11 @@ def main() -> None:
         for line in str(error).splitlines():
             click.echo(f"Error: {line}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if debug:
+            raise
+        click.echo(f"Error: {MissingExtraError(error.name or 'a package', 'cpu')}", err=True)
+        sys.exit(MissingExtraError.exit_code)
     except Exception as error:
         if debug:
             raise

@@ -1,5 +1,8 @@
 """The graph's own resize and preprocessing against Pillow and NumPy."""
 
+import subprocess
+import sys
+
 import numpy as np
 import openvino as ov
 import pytest
@@ -37,3 +40,14 @@ def test_preprocessing_equals_numpy():
     model = ov.Model([graph.preprocess_node(parameter, preprocessing)], [parameter])
     here = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[0]
     np.testing.assert_allclose(here, preprocessing.apply(pixels), rtol=1e-6)
+
+
+def test_the_converter_reports_to_nobody():
+    code = """
+from headstart.features import graph
+graph.openvino_module()
+from openvino.tools.ovc import telemetry_utils
+print(telemetry_utils.tm.__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "openvino.tools.ovc.telemetry_stub"

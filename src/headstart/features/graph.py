@@ -7,6 +7,7 @@ the same numbers. This module does not import Keras; ``from_keras`` is handed a 
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ def openvino_module() -> Any:
         MissingExtraError: OpenVINO is not installed.
     """
     logging.getLogger("openvino").setLevel(logging.ERROR)
+    # OpenVINO's converter reports its use over the network unless this package is absent; it has a stub for that case
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:

@@ -102,7 +102,7 @@ def _verdict(
     right = sum(row[place] for place, row in enumerate(test.confusion_matrix))
     sentence = (
         f"{_name(best)} did best in {_judged_by(plan)} and then classified {right:,} of {images:,} sealed test images "
-        f"right: {test.accuracy:.1%} (95% interval {low:.1%} to {high:.1%})"
+        f"right: {_percent(test.accuracy)} % (95 % interval {_percent(low)} to {_percent(high)})"
     )
     others = [one for one in comparison if one.verdict == "undecided"]
     if not comparison:
@@ -111,6 +111,10 @@ def _verdict(
     if others:
         return f"{sentence}; the test images do not tell it from {_listed([names[one.b] for one in others])}."
     return f"{sentence}; every other finalist did worse there, by more than chance explains."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def _name(result: CandidateResult) -> str:

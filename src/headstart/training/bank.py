@@ -4,8 +4,10 @@ Heads that see the same batches (the learning rates of one fold) form a group an
 gathered once, and the first layer of all of them is one matrix product. Groups train on as many threads as there are
 cores; what a group computes does not depend on how many.
 
-What an epoch must cost: per head, row and weight 4 floating-point operations (logits and gradient); per row 4 bytes
-for each input; per head, step and weight an update of about ten passes, which stay in the second-level cache.
+The floor of an epoch of 25 linear heads (5 rates, 5 folds, 1,024 features, 5 classes, 2,350 rows, batches of 32), on
+one core with 70 GFLOP/s: 1.2 GFLOP for logits and gradients (17 ms), 48 MB of rows gathered (3 ms), and 370 updates of
+25,600 weights in ten passes that stay in the second-level cache (13 ms). Measured: 65 ms of one core, validation and
+metrics included.
 """
 
 from __future__ import annotations
