@@ -61,7 +61,7 @@ class Bench:
         self.labels = np.array([self.table.classes.index(row.label) for row in self.rows])
         self.images = ImageSet(tuple(row.sha256 for row in self.rows), lambda at: self.table.encoded(self.rows[at]))
 
-    def network(self):  # noqa: ANN201 - a Keras model
+    def network(self):
         """Return the pretrained Keras backbone."""
         model = architectures.build(self.backbone, image_size=self.size.height, seed=0)
         weights.load(model, self.file)
@@ -70,9 +70,7 @@ class Bench:
     def build_trunk(self) -> trunk.Trunk:
         """Return a freshly converted and compiled trunk."""
         engine = trunk.choose_engine()
-        return trunk.build_trunk(
-            self.network(), self.backbone.preprocessing, self.size, engine=engine, precision="f32"
-        )
+        return trunk.build_trunk(self.network(), self.backbone.preprocessing, self.size, engine=engine, precision="f32")
 
     def decode_rate(self) -> float:
         """Return images/s of reading and decoding alone, on all cores."""
@@ -139,7 +137,7 @@ class Bench:
         took = seconds(lambda: model.fit(train, epochs=1, validation_data=validation, verbose=0))
         return took, len(fold.train) + len(fold.validation)
 
-    def _files(self, positions: np.ndarray):  # noqa: ANN202 - a tf.data.Dataset
+    def _files(self, positions: np.ndarray):
         """Return decoded, resized batches as ``keras.utils.image_dataset_from_directory`` makes them."""
         import tensorflow as tf
 

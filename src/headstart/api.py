@@ -70,7 +70,8 @@ def demo(*, out: str | Path | None = None, fresh: bool = False, progress: Progre
 def demo_recipe() -> Recipe:
     """Return the recipe of ``demo``: two rates of each network, five folds."""
     small = [
-        Candidate("small_cnn", "random", "all", 8, Head(), Optimizer("adam", rate), epochs=12) for rate in (3e-3, 1e-3)
+        Candidate("small_cnn", "random", "all", 8, Head(), Optimizer("adam", rate), batch_size=64, epochs=12)
+        for rate in (3e-3, 1e-3)
     ]
     control = [
         Candidate("mobilenet", "random", "none", 32, Head(), Optimizer("adam", rate), epochs=30)

@@ -50,8 +50,6 @@ def _without_stderr() -> Iterator[None]:
 def make_deterministic() -> None:
     """Let Keras compute the same bits each time; costs nothing measurable on a CPU."""
     keras = keras_module()
-    # TensorFlow refuses unseeded operations once it is deterministic
-    keras.utils.set_random_seed(0)
     if keras.backend.backend() == "tensorflow":
         tensorflow = importlib.import_module("tensorflow")
         # Without a seed, TensorFlow refuses what draws at random once it is deterministic.
