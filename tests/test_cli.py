@@ -1,0 +1,253 @@
+"""The command line: help, exit statuses, and one clear line for every kind of bad input."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from headstart import cli, options
+from headstart.study.plan import Settings
+
+
+@pytest.fixture
+def headstart(monkeypatch, capsys, tmp_path):
+    """Run a command line in this process, in a folder of its own; return exit status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["headstart", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as exit_request:
+            status = exit_request.code or 0
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes of twelve small pictures."""
+    random = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(12):
+            image = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8))
+            image.save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def write_csv(path, rows, header=("path", "label")):
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, *rows])
+    return path
+
+
+BAD_OPTIONS = [
+    (["--backbones", "mobilnet"], 2, r"no backbone 'mobilnet'\. Did you mean 'mobilenet'\?"),
+    (["--backbones", "mobilenet", "--learning-rates", "1e-2;1e-3"], 2, "numbers with commas"),
+    (["--backbones", "mobilenet", "--learning-rates", "-1"], 2, "learning-rates must be above 0"),
+    (["--backbones", "mobilenet:random", "--learning-rates", "1e-2,1e-2"], 2, "is there twice"),
+    (["--backbones", "mobilenet:random", "--image-size", "16"], 2, "at least 32 pixels"),
+    (["--backbones", "mobilenet:random", "--folds", "1"], 2, "folds must be between 2 and 100"),
+    (["--backbones", "mobilenet:random", "--folds", "3", "--holdout", "0.2"], 2, "exclude each other"),
+    (["--backbones", "mobilenet:random", "--optimizer", "adamm"], 2, "Did you mean 'adam'"),
+    (["--backbones", "mobilenet:random", "--momentum", "0.9"], 2, "belong to --optimizer sgd"),
+    (["--backbones", "mobilenet:random", "--folds", "40"], 1, "12 images.*Use fewer folds|--folds"),
+    (["--backbones", "mobilenet:random", "--group-by", "("], 2, "regular expression"),
+    (["--backbones", "mobilenet", "--weights-dir", "nowhere"], 1, "no weights folder nowhere"),
+    (["--no-such-option"], 2, "No such option"),
+]
+
+
+@pytest.mark.parametrize(("extra", "status", "message"), BAD_OPTIONS, ids=lambda value: str(value)[:40])
+def test_bad_options_say_so_in_one_line_and_write_nothing(headstart, photos, tmp_path, extra, status, message):
+    result, out, error = headstart("compare", photos, "--out", "run", "--quiet", *extra)
+    assert result == status
+    assert re.search(message, error), error
+    assert "Traceback" not in error
+    assert len([line for line in error.splitlines() if line.startswith("Error")]) == 1
+    assert out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_weights_name_the_file_and_the_ways_to_get_it(headstart, photos, tmp_path):
+    (tmp_path / "weights").mkdir()
+    status, _, error = headstart("compare", photos, "--backbones", "mobilenet,resnet50", "--weights-dir", "weights")
+    assert status == 1
+    assert "mobilenet.weights.h5" in error
+    assert "resnet50.weights.h5" in error
+    assert not (tmp_path / "runs").exists()
+
+
+def bad_data(tmp_path, photos):
+    """Return what each kind of bad DATA is, and what its message must say."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    lone = tmp_path / "lone" / "cat"
+    lone.mkdir(parents=True)
+    for path in (photos / "cat").iterdir():
+        (lone / path.name).write_bytes(path.read_bytes())
+    binary = tmp_path / "binary.csv"
+    binary.write_bytes(b"\xff\xfe\x00path")
+    return {
+        "no such folder": (tmp_path / "foto", "no folder or file"),
+        "no images": (empty, "no image"),
+        "one class": (lone.parent, "one class"),
+        "unreadable csv": (binary, "UTF-8"),
+        "wrong columns": (write_csv(tmp_path / "a.csv", [["photos/cat/0.png", "x"]], ("path", "lable")), "label"),
+        "missing files": (write_csv(tmp_path / "b.csv", [["gone.png", "x"], ["photos/cat/0.png", "y"]]), "gone.png"),
+        "label missing": (write_csv(tmp_path / "c.csv", [["photos/cat/0.png", ""]]), "label"),
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["no such folder", "no images", "one class", "unreadable csv", "wrong columns", "missing files", "label missing"],
+)
+def test_bad_data_says_so_in_one_line_and_writes_nothing(headstart, photos, tmp_path, kind):
+    data, message = bad_data(tmp_path, photos)[kind]
+    status, out, error = headstart("compare", data, "--backbones", "mobilenet:random", "--out", "run", "--quiet")
+    assert status == 1
+    assert message in error, error
+    assert len(error.strip().splitlines()) == 1
+    assert out == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_folder_that_holds_something_else_is_left_alone(headstart, photos, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("precious")
+    status, _, error = headstart(
+        "compare", photos, "--backbones", "mobilenet:random", "--image-size", "32", "--folds", "2", "--out", "thesis",
+        "--quiet",
+    )  # fmt: skip
+    assert status == 1
+    assert "not empty" in error
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
+
+
+@pytest.mark.parametrize("command", [["predict"], ["report"]])
+def test_folders_that_are_no_classifier_or_run_are_refused(headstart, photos, command):
+    extra = [photos / "cat"] if command == ["predict"] else []
+    status, out, error = headstart(*command, photos, *extra)
+    assert status == 1
+    assert re.search("is no (classifier|run)", error)
+    assert out == ""
+
+
+def test_debug_shows_the_traceback(headstart, tmp_path):
+    with pytest.raises(Exception, match="no folder or file"):
+        headstart("compare", tmp_path / "foto", "--backbones", "mobilenet:random", "--debug")
+
+
+def test_interruption_exits_with_130(headstart, photos, monkeypatch):
+    def interrupt(*arguments, **others):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("headstart.api.compare", interrupt)
+    status, _, error = headstart("compare", photos)
+    assert status == 130
+    assert "goes on from here" in error
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_extra(headstart, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tomli_w", None)
+    monkeypatch.setattr("headstart.api.compare", lambda *a, **o: __import__("tomli_w"))
+    status, _, error = headstart("compare", photos)
+    assert status == 1
+    assert error == "Error: tomli_w is not installed. Install it with: pip install 'headstart[cpu]'\n"
+
+
+def test_every_command_has_help_with_an_example():
+    runner = CliRunner()
+    commands = [[], *([name] for name in cli.app.commands)]
+    for name, command in cli.app.commands.items():
+        commands += [[name, inner] for inner in getattr(command, "commands", {})]
+    for arguments in commands:
+        result = runner.invoke(cli.app, [*arguments, "--help"])
+        assert result.exit_code == 0
+        leaf = arguments and not hasattr(cli.app.commands[arguments[0]], "commands")
+        assert not leaf or "Example: headstart" in result.output
+
+
+def test_every_setting_of_compare_is_an_option_with_the_same_default(headstart, monkeypatch):
+    given = {}
+
+    def remember(data, settings, **others):
+        given["settings"] = settings
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("headstart.api.compare", remember)
+    headstart("compare", "photos")
+    assert given["settings"] == Settings()
+    assert len(options._SETTINGS) == len(Settings.__dataclass_fields__)
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['headstart', 'compare', '--help']; from headstart import cli\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "heavy = ('keras', 'tensorflow', 'numpy', 'openvino', 'rich', 'PIL', 'scipy', 'matplotlib')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_backbones_weights_cache_and_doctor_answer(headstart, tmp_path):
+    status, out, _ = headstart("backbones")
+    assert status == 0
+    assert "mobilenet_v2" in out
+    assert json.loads(headstart("backbones", "resnet50", "--json")[1])["backbone"]["parameters"] == 23_587_712
+    assert len(json.loads(headstart("backbones", "--json")[1])) >= 4
+    assert headstart("weights", "list")[0] == 0
+    assert json.loads(headstart("cache", "info", "--json")[1])["spaces"] == []
+    assert headstart("cache", "clear")[0] == 0
+    checks = json.loads(headstart("doctor", "--json")[1])
+    assert {check["name"] for check in checks} >= {"headstart", "study", "engine", "cache", "weights"}
+
+
+def test_weights_verify_tells_a_damaged_file(headstart, tmp_path):
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "mobilenet.weights.h5").write_bytes(b"something else")
+    (tmp_path / "w" / "weights.json").write_text(json.dumps({"mobilenet": {"sha256": "0" * 64}}))
+    status, out, _ = headstart("weights", "verify", "--weights-dir", "w")
+    assert status == 1
+    assert "damaged" in out
+
+
+@pytest.mark.slow
+def test_the_main_job_from_the_command_line_to_predictions(headstart, photos, tmp_path):
+    settings = ["--backbones", "mobilenet:random", "--learning-rates", "1e-3", "--image-size", "32", "--folds", "2"]
+    status, out, error = headstart("compare", photos, *settings, "--epochs", "2", "--out", "run", "--json")
+    assert (status, error) == (0, "")
+    assert json.loads(out) == json.loads((tmp_path / "run" / "summary.json").read_text())
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    files = [photos / "cat" / "0.png", tmp_path / "torn.jpg"]
+    status, out, error = headstart("predict", "run/classifier", *files, "--csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert status == 1
+    assert [bool(row["error"]) for row in rows] == [False, True]
+    assert float(rows[0]["p:cat"]) + float(rows[0]["p:dog"]) == pytest.approx(1, abs=1e-5)
+    status, out, _ = headstart("predict", "run/classifier", photos, "--top", "1")
+    assert (status, len(out.splitlines())) == (0, 1 + 24)
+    assert headstart("report", "run")[1].strip().endswith("report.html")
+
+
+@pytest.mark.slow
+def test_the_terminal_is_free_of_library_noise(photos, tmp_path):
+    command = [
+        sys.executable, "-m", "headstart.cli", "compare", str(photos), "--backbones", "small_cnn,mobilenet:random",
+        "--learning-rates", "1e-3", "--image-size", "32", "--folds", "2", "--epochs", "1", "--out", "run", "--quiet",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ), check=True)
+    assert (done.stdout, done.stderr) == ("run\n", "")
