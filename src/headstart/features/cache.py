@@ -8,6 +8,7 @@ the size limit is passed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -96,11 +97,15 @@ class FeatureCache:
             shard = _read_shard(path)
             if shard is None:
                 continue
-            for index, name in enumerate(shard.keys):
-                for row in rows.get(name, ()):
-                    if features is None:
-                        features = np.empty((len(keys), *shard.values.shape[1:]), shard.values.dtype)
-                    features[row], found[row] = shard.values[index], True
+            pairs = [(row, index) for index, name in enumerate(shard.keys) for row in rows.get(name, ())]
+            if not pairs:
+                continue
+            if features is None:
+                features = np.empty((len(keys), *shard.values.shape[1:]), shard.values.dtype)
+            places, indices = zip(*pairs, strict=True)
+            features[list(places)] = shard.values[list(indices)]
+            found[list(places)] = True
+            _mark_used(path)
         return features, found
 
     def missing(self, space: Space, keys: Sequence[str]) -> int:
@@ -224,12 +229,16 @@ def _split_keys(content: bytes) -> list[bytes]:
     return [content[at : at + KEY_BYTES] for at in range(0, len(content), KEY_BYTES)]
 
 
+def _mark_used(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # another process evicted it meanwhile
+        os.utime(path)
+
+
 def _read_shard(path: Path) -> _Shard | None:
-    """Read and check one shard, and mark it as used; remove it and return None when it is damaged."""
+    """Read and check one shard; remove it and return None when it is damaged."""
     try:
         header = _read_header(path)
         content = np.fromfile(path, np.uint8, offset=_HEADER_BYTES)
-        os.utime(path)
         split = header["count"] * KEY_BYTES
         if zlib.crc32(content[split:].data, zlib.crc32(content[:split].data)) != header["crc32"]:
             raise ValueError("checksum")

@@ -55,15 +55,17 @@ def forecast(plan: Plan, parts: Parts, trunks: TrunkStore, place: Workplace) -> 
     """
     keys = [row.sha256 for row in parts.rows]
     seconds, size_bytes, decoded = 0.0, 0, 0
-    for network in plan.networks:
-        frozen = network.trainable == "none"
-        space = network.space(place.engine, plan.recipe.precision)
-        missing = place.cache.missing(space, keys) if frozen else len(keys)
-        decoded = max(decoded, missing)
-        size_bytes += missing * network.backbone.channels * BYTES_PER_VALUE if frozen else 0
-        measure = _frozen_seconds if frozen else _whole_seconds
-        _, needed = attempt(partial(measure, network, missing, plan, parts, trunks))
-        seconds += needed or 0.0
+    with place.progress.track("Measuring for the forecast", total=len(plan.networks), unit="networks") as advance:
+        for network in plan.networks:
+            frozen = network.trainable == "none"
+            space = network.space(place.engine, plan.recipe.precision)
+            missing = place.cache.missing(space, keys) if frozen else len(keys)
+            decoded = max(decoded, missing)
+            size_bytes += missing * network.backbone.channels * BYTES_PER_VALUE if frozen else 0
+            measure = _frozen_seconds if frozen else _whole_seconds
+            _, needed = attempt(partial(measure, network, missing, plan, parts, trunks))
+            seconds += needed or 0.0
+            advance(1)
     seconds += decoded * _decode_seconds(plan, parts) if decoded else 0.0
     return Forecast(seconds, size_bytes)
 

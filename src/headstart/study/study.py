@@ -7,7 +7,7 @@ from headstart.evaluation.results import Summary
 from headstart.study import records
 from headstart.study.conclude import open_test, train_finals
 from headstart.study.finish import save_classifier, summarise
-from headstart.study.forecast import forecast
+from headstart.study.forecast import duration, forecast
 from headstart.study.judge import best_first, candidate_result, finalists, judge
 from headstart.study.parts import make_parts
 from headstart.study.pictures import pictures
@@ -53,6 +53,8 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     with watch.stage("records"):
         place.folder.write_pictures(pictures(plan, parts, opened.test_of(summary.best)))
         records.write_findings(judged, finals, opened, parts, classes, place)
+    took = sum(watch.stages[stage] for stage in ("features", "training", "final training"))
+    place.progress.say(f"Features and training took {duration(took)}; the forecast was {duration(expected.seconds)}.")
     place.folder.write_timings(records.timings(expected, prepared, judged, finals, place))
     place.folder.write_summary(summary)
     return summary

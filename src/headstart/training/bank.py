@@ -56,7 +56,7 @@ def train_bank(
     if features.ndim != 2 or not features.shape[1] or not all(len(job.train) for job in jobs):
         raise ValueError(f"features must be (images, inputs) and every job needs rows. Received: {features.shape}.")
     data = BankData(np.asarray(features), np.asarray(labels, np.int64), np.eye(classes, dtype=np.float32), monitor)
-    with progress.track("training heads", total=sum(job.epochs for job in jobs), unit="epochs") as advance:
+    with progress.track("Training heads", total=sum(job.epochs for job in jobs), unit="epochs") as advance:
         fits = _train(data, _grouped(jobs, data), jobs, advance)
     return [fits[index] for index in range(len(jobs))]
 

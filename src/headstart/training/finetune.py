@@ -122,7 +122,7 @@ class FineTuner:
             [], BestEpoch(monitor, job.patience), self._values(self._model.weights)
         )
         images, total = _Images(pixels, labels), job.epochs * len(job.train)
-        with progress.track("fine-tuning", total=total, unit="images") as advance:
+        with progress.track("Fine-tuning", total=total, unit="images") as advance:
             advance(len(course.history) * len(job.train))
             while not course.ended(job.epochs):
                 self._run_epoch(images, job, course, advance)
