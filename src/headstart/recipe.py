@@ -6,7 +6,6 @@ images alone can tell (classes) is checked later, by ``study.plan``.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -220,8 +219,3 @@ def _fraction(name: str, received: float) -> list[str]:
     if 0 < received < 1:
         return []
     return [f"{name} must be above 0 and below 1. Received: {received:g}."]
-
-
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """Return the same recipe under another seed."""
-    return dataclasses.replace(recipe, protocol=dataclasses.replace(recipe.protocol, seed=seed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,8 +220,3 @@ def _networks(recipe: Recipe, weights_dir: Path | None) -> tuple[Network, ...]:
     if problems:
         raise WeightsError("\n".join(problems))
     return tuple(networks)
-
-
-def candidates_by_id(networks: Sequence[Network]) -> dict[str, tuple[Network, Candidate]]:
-    """Return every candidate with its network, by the candidate's name."""
-    return {candidate.id: (network, candidate) for network in networks for candidate in network.candidates}
