@@ -1,7 +1,7 @@
 """How much faster the main job is than plain Keras, measured side by side on one machine.
 
 The protocol: learning rates x folds x epochs with a frozen backbone, then one final training per rate. headstart runs
-all of it, features included. Plain Keras (frozen backbone inside the model, ``fit`` on images read from their files)
+all of it, reading and features included. Plain Keras (frozen backbone inside the model, ``fit`` on images read from their files)
 runs one epoch of one fold; its time per image is scaled to the whole protocol, as the table says.
 
     python benchmarks/protocol.py PHOTOS --weights-dir WEIGHTS [--backbone mobilenet] [--runs 3] [--json FILE]
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import tempfile
@@ -30,6 +29,7 @@ from headstart.data.split import Splits, split_table
 from headstart.features import trunk
 from headstart.features.cache import FeatureCache, Space
 from headstart.features.extract import ImageSet, Request, extract, run_batches
+from headstart.machine import core_count
 from headstart.recipe import Candidate, Optimizer, Protocol
 from headstart.study.judge import final_job, round_job
 from headstart.training.bank import train_bank
@@ -82,7 +82,7 @@ class Bench:
             return decode.load(self.images.encoded(index), self.size)
 
         sample = range(0, len(self.rows), max(1, len(self.rows) // SAMPLE))
-        took = seconds(lambda: run_batches(sample, load, ignore, batch_size=8, workers=trunk.core_count()))
+        took = seconds(lambda: run_batches(sample, load, ignore, batch_size=8, workers=core_count()))
         return len(sample) / took
 
     def inference_rate(self, ready: trunk.Trunk) -> float:
@@ -103,7 +103,7 @@ class Bench:
         """Return the features of all photographs, and the seconds from files to features in an empty cache."""
         space = Space(
             self.backbone.name, self.file.sha256, "end", "average", "own", self.size.height, self.size.width,
-            "stretch", RESIZE_VERSION, "original", "bench", "f32",
+            "stretch", RESIZE_VERSION, "pillow", "original", "bench", "f32",
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
@@ -162,6 +162,7 @@ def measure(bench: Bench, runs: int) -> dict[str, object]:
     """Measure everything ``runs`` times in turn, and return medians and their ratios."""
     rows: dict[str, list[float]] = {}
     for _ in range(runs):
+        scan = seconds(lambda: read_table(bench.photos))
         start = time.perf_counter()
         ready = bench.build_trunk()
         built = time.perf_counter() - start
@@ -180,13 +181,14 @@ def measure(bench: Bench, runs: int) -> dict[str, object]:
             "floor_images_per_s": floor,
             "extraction_images_per_s": len(bench.rows) / extraction,
             "extraction_share_of_floor": len(bench.rows) / extraction / floor,
+            "scan_s": scan,
             "trunk_build_s": built,
             "extraction_s": extraction,
             "bank_s": bank,
-            "headstart_s": built + extraction + bank,
+            "headstart_s": scan + built + extraction + bank,
             "keras_images_per_s": keras_images / keras_epoch,
             "keras_scaled_s": keras_all,
-            "times_faster": keras_all / (built + extraction + bank),
+            "times_faster": keras_all / (scan + built + extraction + bank),
         }
         for name, value in values.items():
             rows.setdefault(name, []).append(value)
@@ -206,11 +208,11 @@ def main() -> None:
     bench.build_trunk()  # imports and first-time set-up are nobody's to pay
     results = measure(bench, arguments.runs)
     print(f"{len(RATES)} rates x {FOLDS} folds x {EPOCHS} epochs + {len(RATES)} finals, {arguments.backbone}, "
-          f"{len(bench.rows):,} photographs, {os.cpu_count()} cores; medians of {arguments.runs}")  # fmt: skip
+          f"{len(bench.rows):,} photographs, {core_count()} cores; medians of {arguments.runs}")  # fmt: skip
     for name, values in results.items():
         print(f"{name:<28}{values['median']:>12,.2f}   {', '.join(f'{each:,.2f}' for each in values['runs'])}")
     print(f"keras_scaled_s is one epoch of one fold, scaled from its images to {bench.passes():,} image passes")
-    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "processor": platform.processor()}
+    machine = {"python": platform.python_version(), "cores": core_count(), "processor": platform.processor()}
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
 

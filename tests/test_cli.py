@@ -144,6 +144,12 @@ def test_folders_that_are_no_classifier_or_run_are_refused(headstart, photos, co
     assert out == ""
 
 
+def test_csv_has_every_class_so_top_is_refused(headstart, photos):
+    status, out, error = headstart("predict", "run", photos, "--csv", "--top", "3")
+    assert (status, out) == (2, "")
+    assert "Leave out --top" in error
+
+
 def test_debug_shows_the_traceback(headstart, tmp_path):
     with pytest.raises(Exception, match="no folder or file"):
         headstart("compare", tmp_path / "foto", "--backbones", "mobilenet:random", "--debug")
@@ -238,6 +244,10 @@ def test_the_main_job_from_the_command_line_to_predictions(headstart, photos, tm
     assert status == 1
     assert [bool(row["error"]) for row in rows] == [False, True]
     assert float(rows[0]["p:cat"]) + float(rows[0]["p:dog"]) == pytest.approx(1, abs=1e-5)
+    out = headstart("predict", "run/classifier", files[0], "--json")[1]
+    assert len(json.loads(out)[0]["ranked"]) == 2
+    out = headstart("predict", "run/classifier", files[0], "--json", "--top", "1")[1]
+    assert len(json.loads(out)[0]["ranked"]) == 1
     status, out, _ = headstart("predict", "run/classifier", photos, "--top", "1")
     assert (status, len(out.splitlines())) == (0, 1 + 24)
     assert headstart("report", "run")[1].strip().endswith("report.html")
@@ -251,3 +261,36 @@ def test_the_terminal_is_free_of_library_noise(photos, tmp_path):
     ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ), check=True)
     assert (done.stdout, done.stderr) == ("run\n", "")
+
+
+@pytest.mark.parametrize("out", ["taken/run", "/proc/headstart-run"])
+def test_a_place_that_cannot_be_written_is_said_in_one_line(headstart, photos, tmp_path, out):
+    (tmp_path / "taken").write_text("a file")
+    settings = ["--backbones", "small_cnn", "--image-size", "8", "--folds", "2", "--quiet"]
+    status, _, error = headstart("compare", photos, *settings, "--out", out)
+    assert status == 1
+    assert len(error.strip().splitlines()) == 1
+    assert "fault in headstart" not in error
+
+
+def test_settings_out_of_range_are_refused_before_anything_is_written(headstart, photos, tmp_path):
+    for extra in (["--schedule", "steps", "--schedule-every", "0"], ["--l2", "nan"], ["--schedule-factor", "-1"]):
+        status, _, error = headstart("compare", photos, "--backbones", "small_cnn", "--out", "run", *extra)
+        assert status == 2
+        assert "must be" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_backend_than_tensorflow_is_refused(headstart, photos, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    status, _, error = headstart("compare", photos, "--backbones", "small_cnn", "--quiet")
+    assert status == 2
+    assert "TensorFlow backend" in error
+
+
+def test_bf16_is_refused_where_keras_computes_the_features(headstart, photos, monkeypatch):
+    monkeypatch.setenv("HEADSTART_ENGINE", "keras")
+    settings = ["--backbones", "mobilenet:random", "--precision", "bf16", "--quiet"]
+    status, _, error = headstart("compare", photos, *settings)
+    assert status == 2
+    assert "OpenVINO engine" in error

@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart import storage
+from headstart.data.audit import audit
+from headstart.errors import UsageError
 from headstart.evaluation.results import Summary
 from headstart.progress import SILENT, Progress
 from headstart.recipe import Candidate, Head, Optimizer, Protocol, Recipe
 from headstart.study.plan import Plan, Settings, make_plan, recipe_from
 
 __all__ = ["Result", "Settings", "compare", "demo"]
+
+
+NO_WEIGHTS = (
+    "No pretrained weights were found, so only small_cnn runs, from scratch. Get some with `headstart weights fetch "
+    "mobilenet mobilenet_v2 resnet50`, or name a folder with --weights-dir."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ def compare(
     recipe = recipe_from(settings, weights_dir=folder)
     table = read_table(data, group_by=settings.group_by, progress=progress, cache=storage.cache_folder())
     plan = make_plan(table, recipe, weights_dir=folder, folds_asked=settings.folds is not None)
+    if not settings.backbones and not any(one.weights == "imagenet" for one in recipe.candidates):
+        progress.say(NO_WEIGHTS)
     return execute(plan, out=out, fresh=fresh, progress=progress)
 
 
@@ -84,6 +94,7 @@ def execute(plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progre
     """Run a plan in its folder, or go on where an earlier start of the same plan stopped.
 
     Raises:
+        UsageError: the folder lies among the images.
         RunError: the folder holds something else, or another process works in it.
     """
     from headstart.report.page import write_report
@@ -92,12 +103,13 @@ def execute(plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progre
     from headstart.study.workplace import open_workplace
 
     folder = RunFolder(Path(out) if out else plan.default_folder())
+    _check_outside(folder.path, Path(plan.table.location))
     _say_what_was_found(plan, progress)
     with folder.claim(plan.study_id, fresh=fresh) as finished:
         if finished:
             progress.say(f"This study is already finished in {folder.path}. --fresh would run it again.")
         else:
-            run_study(plan, open_workplace(folder, plan.study_id, progress, command=_command()))
+            run_study(plan, open_workplace(folder, plan, progress, command=_command()))
         report = write_report(folder)
         return Result(folder.summary(), folder.path, report, folder.classifier)
 
@@ -109,8 +121,14 @@ def _say_what_was_found(plan: Plan, progress: Progress) -> None:
         f"{len(rows) - aside:,} images of {len(plan.table.classes)} classes, {aside} set aside; "
         f"{len(plan.recipe.candidates)} candidates."
     )
-    for note in plan.splits.notes:
-        progress.say(note)
+    for sentence in (*plan.splits.notes, *audit(plan.table, plan.splits).warnings):
+        progress.say(sentence)
+
+
+def _check_outside(folder: Path, data: Path) -> None:
+    """Refuse a run folder among the photographs, where its own pictures would count as data next time."""
+    if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+        raise UsageError(f"The run folder {folder} would lie inside the images {data}. Choose an --out outside of it.")
 
 
 def _command() -> str:

@@ -84,11 +84,15 @@ def compare(
 @app.command()
 @click.argument("classifier", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to show per image.")
+@click.option(
+    "--top", type=click.IntRange(min=1), help="Classes to show per image; not with --csv.  [default: 3; --json: all]"
+)
 @options.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with every class's probability.")
 @options.talk
-def predict(classifier: Path, paths: tuple[Path, ...], top: int, as_json: bool, as_csv: bool, quiet: bool) -> None:
+def predict(
+    classifier: Path, paths: tuple[Path, ...], top: int | None, as_json: bool, as_csv: bool, quiet: bool
+) -> None:
     """Classify image files, and all files below folders, with a CLASSIFIER folder.
 
     An image that cannot be read gets its reason in its row; the exit status is then 1.
@@ -99,16 +103,18 @@ def predict(classifier: Path, paths: tuple[Path, ...], top: int, as_json: bool, 
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other. Give one of them.")
+    if as_csv and top:
+        raise click.UsageError("--csv has a column for every class. Leave out --top, or use --json.")
     model = predicting.load(classifier)
     files = predicting.find_images(paths)
     progress = _progress(quiet or as_json or len(files) < 50)
     predictions = model.predict(files, progress=progress)
     if as_json:
-        click.echo(predicting.as_json(predictions))
+        click.echo(predicting.as_json(predictions, top=top))
     elif as_csv:
         click.echo(predicting.as_csv(predictions, model.classes), nl=False)
     else:
-        _print_predictions(predictions, top)
+        _print_predictions(predictions, top or 3)
     if any(prediction.error for prediction in predictions):
         sys.exit(1)
 
@@ -369,10 +375,19 @@ def main() -> None:
             raise
         click.echo(f"Error: {MissingExtraError(error.name or 'a package', 'cpu')}", err=True)
         sys.exit(MissingExtraError.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        place = f" {error.filename}" if error.filename else ""
+        click.echo(
+            f"Error: Cannot use{place}: {error.strerror or error}. Choose another place, or free some.", err=True
+        )
+        sys.exit(1)
     except Exception as error:
         if debug:
             raise
-        click.echo(f"Error: {type(error).__name__}: {error} (a fault in headstart; --debug shows where)", err=True)
+        first_line = str(error).partition("\n")[0]
+        click.echo(f"Error: {type(error).__name__}: {first_line} (a fault in headstart; --debug shows where)", err=True)
         sys.exit(1)
 
 

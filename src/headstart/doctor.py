@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from headstart import __version__, storage
 from headstart.backbones import catalog, weights
 from headstart.errors import HeadstartError
+from headstart.machine import core_count, memory_bytes
 
 BASE = ("numpy", "pillow", "openvino", "click", "rich")
 STUDY = ("keras", "scipy", "scikit-learn", "matplotlib", "jinja2", "tomli-w")
@@ -65,16 +65,12 @@ def _backend() -> Check:
 
 
 def _cores() -> Check:
-    from headstart.features.trunk import choose_engine, core_count
+    from headstart.features.trunk import choose_engine
 
     engine = choose_engine().label if util.find_spec("keras") or util.find_spec("openvino") else "none"
-    return Check("engine", engine != "none", f"{engine}, {core_count()} cores{_memory()}")
-
-
-def _memory() -> str:
-    if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return ""
-    return f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB of memory"
+    size = memory_bytes()
+    memory = f", {size / 2**30:.0f} GiB of memory" if size else ""
+    return Check("engine", engine != "none", f"{engine}, {core_count()} cores{memory}")
 
 
 def _cache() -> Check:

@@ -6,6 +6,7 @@ images alone can tell (classes) is checked later, by ``study.plan``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,10 +115,19 @@ class Candidate:
     patience: int = 0
 
     @property
+    def is_control(self) -> bool:
+        """Whether this is a frozen backbone with random weights, which shows what pretraining is worth."""
+        return self.weights == "random" and self.trainable == "none"
+
+    @property
+    def network(self) -> str:
+        """The readable name of the network: backbone, and whether it is a control."""
+        return self.backbone + ("-random" if self.is_control else "")
+
+    @property
     def id(self) -> str:
-        """The readable name used in every table: backbone, weights if random, learning rate."""
-        control = "-random" if self.weights == "random" and self.trainable == "none" else ""
-        return f"{self.backbone}{control}-lr{self.optimizer.learning_rate:g}"
+        """The readable name used in every table: network and learning rate."""
+        return f"{self.network}-lr{self.optimizer.learning_rate:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +143,6 @@ class Recipe:
         problems = list(_problems(self))
         if problems:
             raise UsageError("\n".join(problems))
-
-    @property
-    def digest(self) -> str:
-        """Hex SHA-256 of all settings."""
-        return storage.digest_of(self)
 
     def to_toml(self) -> str:
         """Return the recipe as TOML text with every setting resolved."""
@@ -185,6 +190,7 @@ def _candidate_problems(candidate: Candidate) -> list[str]:
         *_range("epochs", candidate.epochs, 1, 100_000),
         *_range("batch-size", candidate.batch_size, 1, 1_000_000),
         *_range("patience", candidate.patience, 0, 100_000),
+        *_range("schedule-every", candidate.schedule.every, 1, 100_000),
     ]
     if not 0 < optimizer.learning_rate <= 1000:
         problems.append(f"learning-rates must be above 0 and at most 1000. Received: {optimizer.learning_rate:g}.")
@@ -194,8 +200,10 @@ def _candidate_problems(candidate: Candidate) -> list[str]:
         problems.append("momentum and nesterov belong to --optimizer sgd. Leave them out, or choose sgd.")
     if not 0 <= head.dropout < 1:
         problems.append(f"dropout must be at least 0 and below 1. Received: {head.dropout:g}.")
-    if head.l2 < 0:
-        problems.append(f"l2 must not be negative. Received: {head.l2:g}.")
+    if not 0 <= head.l2 < math.inf:
+        problems.append(f"l2 must be a number, 0 or above. Received: {head.l2:g}.")
+    if not 0 <= candidate.schedule.factor < math.inf:
+        problems.append(f"schedule-factor must be a number, 0 or above. Received: {candidate.schedule.factor:g}.")
     problems += [f"dense sizes must be at least 1. Received: {units}." for units in head.dense if units < 1]
     if candidate.image_size and not 8 <= candidate.image_size <= 4096:
         problems.append(f"image-size must be between 8 and 4096 pixels. Received: {candidate.image_size}.")

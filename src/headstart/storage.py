@@ -9,14 +9,17 @@ import json
 import math
 import os
 import sys
-import tempfile
 import types
 import typing
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 T = TypeVar("T")
+
+RUN_MARKER = ".study"
+"""The file by which a run folder is known; the pictures in such a folder are no data."""
 
 
 def cache_folder() -> Path:
@@ -31,18 +34,20 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` for writing bytes; rename it to ``path`` when the block ends well."""
+    """Open a temporary file beside ``path`` for writing bytes; rename it to ``path`` when the block ends well.
+
+    The file's mode follows the umask, as that of any new file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with part.open("xb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 

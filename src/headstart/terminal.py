@@ -104,8 +104,11 @@ def print_result(summary: Summary) -> None:
 
 
 def _print_ranking(summary: Summary) -> None:
+    from headstart.evaluation.ranking import best_first
+
     tested = {final.candidate: f"{final.test.accuracy:.1%}" for final in summary.finals}
-    done = sorted((one for one in summary.candidates if one.cv), key=lambda one: -one.cv.accuracy.mean if one.cv else 0)
+    done = best_first(summary.candidates, summary.protocol.monitor)
+    done.sort(key=lambda one: one.id != summary.best)
     rows = [_ranking_row(one, tested) for one in done]
     rows += [[one.id, "failed", one.reason or "", "", "", ""] for one in summary.candidates if not one.cv]
     judged = "folds" if summary.protocol.kind == "folds" else "hold-out"

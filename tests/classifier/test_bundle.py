@@ -114,6 +114,8 @@ def test_csv_and_json_say_the_same(saved):
     header, first, _ = predict.as_csv(predictions, classifier.classes).splitlines()
     assert header == "path,predicted,probability,error,p:red,p:green,p:2,p:10"
     document = json.loads(predict.as_json(predictions))
+    best = json.loads(predict.as_json(predictions, top=2))
+    assert [one["ranked"] for one in best] == [one["ranked"][:2] for one in document]
     by_class = {one["class"]: one["probability"] for one in document[0]["ranked"]}
     assert [float(cell) for cell in first.split(",")[4:]] == pytest.approx([by_class[name] for name in CLASSES])
 
@@ -171,6 +173,16 @@ def test_other_folders_are_refused(copied, tmp_path_factory):
     (copied / "classifier.json").write_text("{")
     with pytest.raises(ClassifierError, match="cannot be read"):
         predict.load(copied)
+
+
+def test_hidden_files_litter_and_runs_are_no_images(tmp_path):
+    names = ["b.png", "a/c.png", "a/Thumbs.db", "desktop.ini", ".x/d.png", "a/.e.png", "run/.study", "run/media/f.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    assert predict.find_images([tmp_path, tmp_path / "desktop.ini"]) == [
+        tmp_path / "a" / "c.png", tmp_path / "b.png", tmp_path / "desktop.ini",
+    ]  # fmt: skip
 
 
 def test_paths_that_do_not_exist_are_said(tmp_path):

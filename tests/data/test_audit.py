@@ -50,7 +50,7 @@ def test_audit_of_given_splits(split_folders):
     assert found["counts"] == {"train": {"a": 13, "b": 3}, "test": {"a": 3, "b": 2}}
     assert found["warnings"] == [
         "2 files set aside (readme.md: outside the class folders, train/a/bad.jpg: text, not an image).",
-        "3 groups of equal images; each group stays on one side of what is cut.",
+        "3 groups of equal images; headstart itself splits none of them.",
         "1 picture under more than one label: correct the labels or remove them.",
         "1 group of equal images in more than one given split: numbers flatter.",
     ]
@@ -70,6 +70,6 @@ def test_uneven_classes_and_empty_folders_are_warned_of(flowers, save):
     (flowers / "tulip").mkdir()
     table = read_table(flowers)
     assert audit(table, split_table(table, Protocol(kind="holdout"))).warnings == (
-        "The folder tulip is empty and was left out.",
+        "The folder tulip holds no images and was left out.",
         "The classes are uneven: 'daisy' has 24 images, 'rose' only 3. Look at the balanced accuracy.",
     )

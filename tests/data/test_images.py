@@ -13,6 +13,7 @@ from headstart.data.images import ImageRow, read_table
 from headstart.data.table import natural_order
 from headstart.errors import DataError, ImageError, UsageError
 from headstart.progress import Progress
+from headstart.storage import RUN_MARKER
 
 
 def test_a_row_has_the_nine_columns():
@@ -118,16 +119,16 @@ def test_a_file_that_vanished_after_the_scan_is_an_image_error(flowers):
         table.encoded(table.rows[0])
 
 
-@pytest.mark.parametrize("validation", ["val", "validation"])
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "Val"])
 def test_split_folders(tmp_path, save, validation):
-    for split, count in (("train", 3), (validation, 2), ("test", 1)):
+    for split, count in (("Train", 3), (validation, 2), ("TEST", 1)):
         for index in range(count):
             save(tmp_path / split / "a" / f"{index}.png", index)
             save(tmp_path / split / "b" / f"{index}.png", 100 + index)
     table = read_table(tmp_path)
     assert table.classes == ("a", "b")
     splits = {row.path: row.split for row in table.rows}
-    assert splits["train/a/0.png"] == "train"
+    assert splits["Train/a/0.png"] == "train"
     assert splits[f"{validation}/b/1.png"] == "validation"
     assert list(splits.values()).count("test") == 2
 
@@ -140,11 +141,50 @@ def test_classes_called_train_and_test(tmp_path, save):
     assert {row.split for row in table.rows} == {""}
 
 
+@pytest.mark.parametrize(
+    ("split", "other", "hint"),
+    [("train", "holdout", ""), ("Test", "Training", " Did you mean 'train'?"), ("train", "evaluation", None)],
+)
+def test_a_folder_that_seems_to_be_a_split_of_another_name_is_refused(tmp_path, save, split, other, hint):
+    for folder in (split, other):
+        for label in "ab":
+            save(tmp_path / folder / label / "1.png", ord(label))
+    with pytest.raises(DataError) as error:
+        read_table(tmp_path)
+    assert f"{other} holds the same folders as {split} (a, b), but its name is no split's" in str(error.value)
+    assert "Allowed: train, validation, val, valid, test." in str(error.value)
+    assert hint is None or f"test.{hint} Rename it" in str(error.value)
+
+
+def test_classes_called_train_and_bus_may_hold_other_folders(tmp_path, save):
+    for path in ("train/steam/1.png", "train/2.png", "bus/city/1.png"):
+        save(tmp_path / path, len(path))
+    assert read_table(tmp_path).classes == ("bus", "train")
+
+
+def test_run_folders_in_data_are_passed_over(flowers, tmp_path, save):
+    def make_run(folder: Path) -> None:
+        save(folder / "media" / "worst-00001.jpg", 900)
+        (folder / RUN_MARKER).write_text("id")
+
+    before = read_table(flowers)
+    for run in ("runs/flowers-1", "rose/runs/deep", "run"):
+        make_run(flowers / run)
+    table = read_table(flowers)
+    assert table.rows == before.rows
+    assert table.notes == ("The folder runs holds no images and was left out.",)
+    for split in ("train", "test"):
+        for label in "ab":
+            save(tmp_path / "parts" / split / label / "1.png", ord(label))
+    make_run(tmp_path / "parts" / "runs" / "parts-1")
+    assert {row.split for row in read_table(tmp_path / "parts").rows} == {"train", "test"}
+
+
 def test_an_empty_class_folder_is_left_out_and_noted(flowers):
     (flowers / "tulip").mkdir()
     table = read_table(flowers)
     assert table.classes == ("daisy", "rose")
-    assert table.notes == ("The folder tulip is empty and was left out.",)
+    assert table.notes == ("The folder tulip holds no images and was left out.",)
 
 
 def make_folders(root: Path, *names: str) -> None:
@@ -154,7 +194,7 @@ def make_folders(root: Path, *names: str) -> None:
 
 def test_data_that_cannot_be_used(tmp_path, save, flowers):
     make_folders(tmp_path, "nothing", "hollow/a", "hollow/b", "two/train/a", "two/val/a", "two/validation/a")
-    make_folders(tmp_path, "mixed/train/a", "mixed/test/a", "mixed/other", "trainless/test/a", "trainless/val/a")
+    make_folders(tmp_path, "mixed/train/a", "mixed/test/a", "trainless/test/a", "trainless/val/a")
     save(tmp_path / "one" / "only" / "1.png", 1)
     for label in "ab":
         save(tmp_path / "wrapped" / "data" / label / "1.png", ord(label))
@@ -162,6 +202,7 @@ def test_data_that_cannot_be_used(tmp_path, save, flowers):
         save(tmp_path / "dead" / label / "1.png", ord(label))
     save(tmp_path / "flat" / "test" / "1.png", 9)
     save(tmp_path / "loose" / "1.png", 1)
+    save(tmp_path / "mixed" / "other" / "1.png", 1)
     (tmp_path / "dead" / "b" / "1.png").write_text("gone")
     (tmp_path / "text" / "a").mkdir(parents=True)
     (tmp_path / "text" / "a" / "1.png").write_text("gone")

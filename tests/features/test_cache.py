@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from headstart.errors import CacheError
 from headstart.features.cache import FeatureCache, Space
 
-SPACE = Space("mobilenet", "ab" * 32, "end", "average", "rgb", 224, 224, "stretch", 1, "original", "openvino-1", "f32")
+SPACE = Space(
+    "mobilenet", "ab" * 32, "end", "average", "rgb", 224, 224, "stretch", 1, "pillow", "original", "openvino-1", "f32"
+)
 
 
 def keys_of(count: int, start: int = 0) -> list[str]:
@@ -91,6 +94,75 @@ def test_info_and_clear(tmp_path):
     assert cache.clear() == info.size_bytes
     assert cache.info() == ()
     assert cache.missing(SPACE, keys_of(4)) == 4
+
+
+def test_info_counts_no_features_in_damaged_shards(tmp_path):
+    cache = FeatureCache(tmp_path)
+    cache.write(SPACE, keys_of(4), values_of(4))
+    [good] = tmp_path.rglob("*.shard")
+    for name, content in (("empty", b""), ("foreign", b"x" * 700)):
+        good.with_name(f"{name}.shard").write_bytes(content)
+    (tmp_path / "features" / "foreign").mkdir()
+    (tmp_path / "features" / "foreign" / "space.json").write_text("{")
+    [info] = cache.info()
+    assert (info.features, info.size_bytes) == (4, good.stat().st_size + 700)
+
+
+def test_clear_while_others_write_and_clear(tmp_path):
+    cache, keys, values = FeatureCache(tmp_path), keys_of(10), values_of(10)
+
+    def write_and_look(number: int) -> bool:
+        own = dataclasses.replace(SPACE, view=str(number % 3))
+        cache.write(own, keys, values)
+        cache.note_milliseconds_per_image(own, 1.0)
+        cache.milliseconds_per_image(own)
+        features, found = cache.read(own, keys)
+        cache.info()
+        return features is None or np.array_equal(features[found], values[found])
+
+    with ThreadPoolExecutor(4) as pool:
+        writes = [pool.submit(write_and_look, number) for number in range(60)]
+        clears = [pool.submit(cache.clear) for _ in range(60)]
+    assert all(write.result() for write in writes)
+    assert min(clear.result() for clear in clears) >= 0
+
+
+def test_a_write_survives_that_its_folder_is_removed_meanwhile(tmp_path, monkeypatch):
+    cache, replace, lost = FeatureCache(tmp_path), Path.replace, []
+
+    def replace_once_cleared(self, target):
+        if not lost and self.name.endswith(".part") and ".shard." in self.name:
+            lost.append(self)
+            cache.clear()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_once_cleared)
+    cache.write(SPACE, keys_of(3), values_of(3))
+    assert lost
+    assert cache.missing(SPACE, keys_of(3)) == 0
+    assert cache.info()[0].features == 3
+
+
+def test_what_cannot_be_removed_stays(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    cache = FeatureCache(tmp_path)
+    cache.write(SPACE, keys_of(3), values_of(3))
+    for name in ("unlink", "rmdir"):
+        monkeypatch.setattr(os, name, refuse)
+    assert cache.clear() == 0
+    assert cache.missing(SPACE, keys_of(3)) == 0
+
+
+def test_shards_of_another_user_are_read_though_they_cannot_be_marked(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    cache = FeatureCache(tmp_path)
+    cache.write(SPACE, keys_of(3), values_of(3))
+    monkeypatch.setattr(os, "utime", refuse)
+    assert cache.read(SPACE, keys_of(3))[1].all()
 
 
 def test_several_writers_share_a_cache(tmp_path):

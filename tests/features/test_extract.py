@@ -11,7 +11,7 @@ from headstart.features.cache import FeatureCache, Space
 from headstart.features.extract import ImageSet, Request, decode_all, extract, run_batches
 
 SIZE = Resize(6, 6)
-SPACE = Space("tiny", "0", "end", "average", "rgb", 6, 6, "stretch", 1, "original", "test-1", "f32")
+SPACE = Space("tiny", "0", "end", "average", "rgb", 6, 6, "stretch", 1, "pillow", "original", "test-1", "f32")
 
 
 class CountingTrunk:

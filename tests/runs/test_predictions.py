@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import RunError
+from headstart.runs import predictions
 from headstart.runs.predictions import read_predictions, write_predictions
 from headstart.runs.rows import PredictionBlock
 
@@ -70,6 +71,16 @@ def test_equal_blocks_make_equal_bytes(tmp_path):
     for name in ("a.gz", "b.gz"):
         write_predictions(tmp_path / name, BLOCKS, CLASSES)
     assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+
+
+def test_slices_do_not_show_in_the_bytes(tmp_path, monkeypatch):
+    many = [block("mobilenet", "test", images=5000), *BLOCKS]
+    monkeypatch.setattr(predictions, "SLICE_ROWS", 10**6)
+    write_predictions(tmp_path / "whole.gz", many, CLASSES)
+    monkeypatch.setattr(predictions, "SLICE_ROWS", 7)
+    write_predictions(tmp_path / "slices.gz", many, CLASSES)
+    assert (tmp_path / "slices.gz").read_bytes() == (tmp_path / "whole.gz").read_bytes()
+    assert [len(one.paths) for one in read_predictions(tmp_path / "slices.gz")] == [5000, 40, 40, 40, 40]
 
 
 def test_only_what_is_asked_for_is_read(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +16,13 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from headstart import api, storage
 from headstart.api import Settings
 from headstart.classifier import predict
-from headstart.errors import RunError, StudyError, UsageError
+from headstart.data.images import read_table
+from headstart.errors import DataError, RunError, StudyError, UsageError
 from headstart.progress import Progress
+from headstart.recipe import Candidate, Optimizer, Protocol, Recipe
 from headstart.runs.folder import RunFolder
-from headstart.study import prepare
+from headstart.study import learners, prepare
+from headstart.study.plan import make_plan
 
 
 @pytest.fixture
@@ -152,8 +156,12 @@ def test_a_study_that_was_stopped_goes_on_to_the_same_bytes(finished, tmp_path, 
 
 @pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_same_bytes(finished, tmp_path):
+    # small shards, so that the kill leaves some features done and some not
+    small_shards = (
+        "from headstart.features import extract; extract.SHARD_IMAGES = 8; from headstart import cli; cli.main()"
+    )
     command = [
-        sys.executable, "-m", "headstart.cli", "compare", str(finished.data), "--backbones", "mobilenet:random",
+        sys.executable, "-c", small_shards, "compare", str(finished.data), "--backbones", "mobilenet:random",
         "--learning-rates", "1e-2,1e-3", "--folds", "3", "--epochs", "8", "--image-size", "32",
         "--out", str(tmp_path / "run"), "--quiet",
     ]  # fmt: skip
@@ -161,7 +169,7 @@ def test_a_killed_process_goes_on_to_the_same_bytes(finished, tmp_path):
     process = subprocess.Popen(command, env=environment)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("cache/features/*/*.shard")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+        time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "run" / "summary.json").exists()
@@ -236,10 +244,15 @@ def test_a_whole_network_from_scratch_beside_a_frozen_one_with_holdout(finished,
     small = next(final for final in summary.finals if final.candidate.startswith("small_cnn"))
     [block] = run.predictions(candidates=[small.candidate], parts=["test"])
     assert small.test.accuracy == pytest.approx(np.mean(block.probabilities.argmax(axis=1) == block.labels))
-    if summary.best == small.candidate:
-        files = [finished.data / path for path in block.paths]
-        found = predict.load(result.classifier).probabilities(files)
-        np.testing.assert_allclose(found, block.probabilities, atol=1e-4)
+
+
+def test_the_classifier_of_a_whole_network_gives_the_studys_test_probabilities(finished, tmp_path, monkeypatch):
+    settings = Settings(backbones=("small_cnn",), learning_rates=(1e-2,), holdout=0.25, epochs=2, image_size=16)
+    result = again(finished, tmp_path / "run", monkeypatch, settings)
+    [block] = RunFolder(result.folder).predictions(candidates=[result.summary.best], parts=["test"])
+    files = [finished.data / path for path in block.paths]
+    found = predict.load(result.classifier).probabilities(files)
+    np.testing.assert_allclose(found, block.probabilities, atol=1e-4)
 
 
 def test_given_validation_and_test_are_kept(finished, tmp_path, monkeypatch):
@@ -275,3 +288,100 @@ def test_summary_json_is_what_the_design_says(run):
 def test_folds_and_holdout_exclude_each_other():
     with pytest.raises(UsageError, match="exclude"):
         api.compare("anywhere", Settings(folds=3, holdout=0.2))
+
+
+def test_a_photograph_that_changes_meanwhile_stops_the_study_and_stays_out_of_the_cache(
+    finished, tmp_path, monkeypatch
+):
+    data = tmp_path / "photos"
+    shutil.copytree(finished.data, data)
+    victim = data / "blue" / "3.png"
+
+    class Changing(Progress):
+        def say(self, text):
+            if text.startswith("Forecast"):
+                victim.write_bytes((data / "red" / "4.png").read_bytes())
+
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(DataError, match=r"blue/3\.png changed since it was read"):
+        api.compare(data, finished.settings, out=tmp_path / "run", progress=Changing())
+
+
+def test_a_photograph_that_vanishes_is_named(finished, tmp_path, monkeypatch):
+    data = tmp_path / "photos"
+    shutil.copytree(finished.data, data)
+
+    class Removing(Progress):
+        def say(self, text):
+            if text.startswith("Forecast"):
+                (data / "blue" / "3.png").unlink()
+
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(DataError, match=r"blue/3\.png"):
+        api.compare(data, finished.settings, out=tmp_path / "run", progress=Removing())
+
+
+@pytest.mark.parametrize("out", ["runs/here", "."])
+def test_a_run_folder_among_the_photographs_is_refused(finished, monkeypatch, out):
+    before = sorted(finished.data.rglob("*"))
+    with pytest.raises(UsageError, match="inside the images"):
+        again(finished, finished.data / out, monkeypatch)
+    assert sorted(finished.data.rglob("*")) == before
+
+
+def test_a_damaged_unit_is_computed_again(finished, tmp_path, monkeypatch):
+    shutil.copytree(finished.result.folder, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    for unit in (tmp_path / "run" / "jobs").glob("*.npz"):
+        unit.write_bytes(unit.read_bytes()[:100])
+    result = again(finished, tmp_path / "run", monkeypatch)
+    assert outcome(result.folder) == outcome(finished.result.folder)
+
+
+def test_one_training_that_fails_leaves_the_other_candidates_of_its_network(finished, tmp_path, monkeypatch):
+    train = learners.train_bank
+
+    def failing(features, labels, jobs, **options):
+        if any(job.optimizer.learning_rate == 1e-3 for job in jobs):
+            raise MemoryError("no room for this head")
+        return train(features, labels, jobs, **options)
+
+    monkeypatch.setattr(learners, "train_bank", failing)
+    summary = again(finished, tmp_path / "run", monkeypatch).summary
+    assert [(one.id, one.status) for one in summary.candidates] == [
+        ("mobilenet-random-lr0.01", "done"),
+        ("mobilenet-random-lr0.001", "failed"),
+    ]
+
+
+def test_a_final_training_that_fails_leaves_the_other_finalists(finished, tmp_path, monkeypatch):
+    train = learners.train_bank
+
+    def failing(features, labels, jobs, **options):
+        if features.shape[1] == 1280 and any(job.key.endswith("/final") for job in jobs):
+            raise MemoryError("no room for the final")
+        return train(features, labels, jobs, **options)
+
+    monkeypatch.setattr(learners, "train_bank", failing)
+    settings = Settings(
+        backbones=("mobilenet:random", "mobilenet_v2:random"), learning_rates=(1e-2,), folds=3, epochs=2, image_size=32
+    )
+    summary = again(finished, tmp_path / "run", monkeypatch, settings).summary
+    assert [final.candidate for final in summary.finals] == ["mobilenet-random-lr0.01"]
+    assert [(one.status, one.reason) for one in summary.candidates][1] == (
+        "failed",
+        "The final training failed: MemoryError: no room for the final",
+    )
+
+
+def test_one_backbone_at_two_sizes_makes_two_networks(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_CACHE", str(finished.cache))
+    candidates = tuple(
+        Candidate("mobilenet", "random", image_size=size, optimizer=Optimizer(learning_rate=rate), epochs=2)
+        for size, rate in ((32, 1e-2), (64, 1e-3))
+    )
+    recipe = Recipe(candidates, protocol=Protocol(folds=3))
+    plan = make_plan(read_table(finished.data), recipe, weights_dir=None, folds_asked=False)
+    result = api.execute(plan, out=tmp_path / "run", fresh=False, progress=Progress())
+    assert [one.id for one in result.summary.candidates] == ["mobilenet-random-lr0.01", "mobilenet-random-lr0.001"]
+    assert set(RunFolder(result.folder).timings().features) == {"mobilenet-random-32", "mobilenet-random-64"}

@@ -17,6 +17,8 @@ from headstart.backbones.engine import keras_module
 if TYPE_CHECKING:
     import keras
 
+# Part of the cache's key: raise it when a seed gives other weights than before.
+RANDOM_VERSION = 1
 SMALL_CNN_CHANNELS = (16, 32, 64, 128)
 
 

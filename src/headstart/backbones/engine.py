@@ -14,6 +14,11 @@ from headstart.errors import MissingExtraError
 EXTRA_OF_BACKEND = {"tensorflow": "cpu", "torch": "torch", "jax": "jax"}
 
 
+def backend_name() -> str:
+    """Return the Keras backend: ``KERAS_BACKEND``, else TensorFlow."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
 def keras_module() -> ModuleType:
     """Import Keras without a word on the terminal. The backend is TensorFlow unless ``KERAS_BACKEND`` names another.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from headstart import storage
 from headstart.classifier import bundle
 from headstart.classifier.bundle import ClassifierInfo
 from headstart.data import decode
+from headstart.data.listing import files_below
 from headstart.errors import ImageError, UsageError
 from headstart.features import graph
 from headstart.features.extract import run_batches
@@ -124,7 +126,9 @@ def load(folder: str | Path) -> Classifier:
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the files among ``paths`` and all files below its folders, in order; hidden files are left out.
+    """Return the files among ``paths`` and all files below its folders, in order.
+
+    Hidden files, the litter of operating systems and run folders are left out, as they are from data.
 
     Raises:
         UsageError: a path does not exist, or nothing is left.
@@ -132,8 +136,7 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            below = (file for file in sorted(path.rglob("*")) if file.is_file())
-            files += [file for file in below if not _is_hidden(file.relative_to(path))]
+            files += [file for file in files_below(path) if file.is_file()]
         elif path.is_file():
             files.append(path)
         else:
@@ -141,10 +144,6 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     if not files:
         raise UsageError(f"There are no files in {', '.join(map(str, paths))}.")
     return files
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _encoded(image: Image) -> bytes | NDArray[np.uint8]:
@@ -155,9 +154,9 @@ def _name_of(image: Image) -> str:
     return str(image) if isinstance(image, str | Path) else "array"
 
 
-def as_json(predictions: Sequence[Prediction]) -> str:
-    """Return predictions as one JSON list with every class's probability, most probable first."""
-    return storage.json_text(list(predictions))
+def as_json(predictions: Sequence[Prediction], *, top: int | None = None) -> str:
+    """Return predictions as one JSON list with the ``top`` (None: all) classes' probabilities, most probable first."""
+    return storage.json_text([dataclasses.replace(one, ranked=one.ranked[:top]) for one in predictions])
 
 
 def as_csv(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:

@@ -94,7 +94,7 @@ def _warnings(table: ImageTable, equal: int, conflicts: int, leaks: tuple[Leak, 
         first = [f"{row.path}: {row.reason}" for row in table.set_aside]
         warnings.append(f"{_count(len(first), 'file')} set aside ({shown(first)}).")
     if equal:
-        warnings.append(f"{_count(equal, 'group')} of equal images; each group stays on one side of what is cut.")
+        warnings.append(f"{_count(equal, 'group')} of equal images; headstart itself splits none of them.")
     if conflicts:
         warnings.append(f"{_count(conflicts, 'picture')} under more than one label: correct the labels or remove them.")
     if leaks:

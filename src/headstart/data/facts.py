@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from headstart import storage
 from headstart.data import decode
 from headstart.data.listing import ArraySource, Entry, FileSource, Listing
 from headstart.errors import ImageError
+from headstart.machine import core_count
 from headstart.progress import Progress
 
 FACTS_VERSION = 1
@@ -51,7 +51,7 @@ def scan(listing: Listing, *, cache: Path | None, progress: Progress) -> tuple[F
     examine = _examiner(listing, known)
     found: list[Facts] = []
     with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(core_count()) as pool,
         progress.track("Reading images", total=len(listing.entries), unit="images") as done,
     ):
         # threads pay where files are read and decoded; for small arrays they would only wait for Python's lock

@@ -2,7 +2,8 @@
 
 A group's id depends on as little as possible, because its images are split by it: the declared name where there is one,
 else the file hash of one member (the smallest of duplicates, the first shot of a burst). An image that stands alone
-is split by its own content, and stays where it is when a copy or a later shot of the same burst is added.
+is split by its own content, and stays where it is when a copy with the same bytes or a later shot of the same burst is
+added; a copy in another encoding may rename its group, and so move it.
 """
 
 from __future__ import annotations

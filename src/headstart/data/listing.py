@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 
 from headstart.data.table import ImageSource
 from headstart.errors import DataError, ImageError
+from headstart.storage import RUN_MARKER
 
 SPLITS = ("train", "validation", "test")
-SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-"""How a split may be written -> its name."""
+SPLIT_NAMES = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+}
+"""How a split may be written, in lower case -> its name."""
 
 _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"}
 """What operating systems leave in folders, in lower case; passed over without a word, like hidden files."""
@@ -87,8 +94,13 @@ def visible(folder: Path) -> list[Path]:
     return [path for path in found if not path.name.startswith(".") and path.name.lower() not in _LITTER]
 
 
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is a run folder of headstart; the pictures in it are no data."""
+    return (folder / RUN_MARKER).is_file()
+
+
 def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Yield everything below a folder that is no folder.
+    """Yield everything visible below a folder that is no folder; run folders of headstart are passed over.
 
     Links to folders are followed, but never in a circle: not to a folder that they lie in, nor to one of ``above``.
     """
@@ -96,10 +108,10 @@ def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     if real in above:
         return
     for path in visible(folder):
-        if path.is_dir():
-            yield from files_below(path, (*above, real))
-        else:
+        if not path.is_dir():
             yield path
+        elif not is_run(path):
+            yield from files_below(path, (*above, real))
 
 
 def shown(names: list[str], limit: int = 3) -> str:

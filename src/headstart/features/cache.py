@@ -37,7 +37,8 @@ class Space:
     """Everything that decides a feature's value, except the image.
 
     ``weights`` is the SHA-256 of the pretrained file or ``random:<seed>``; ``cut`` says where the trunk ends;
-    ``view`` names the augmentation view; ``engine`` names what computed, with its version.
+    ``decoder`` and
+    ``engine`` name what decoded and what computed, with versions; ``view`` names the augmentation view.
     """
 
     backbone: str
@@ -49,6 +50,7 @@ class Space:
     width: int
     resize: str
     resize_version: int
+    decoder: str
     view: str
     engine: str
     precision: str
@@ -93,7 +95,7 @@ class FeatureCache:
             rows.setdefault(bytes.fromhex(key), []).append(row)
         found = np.zeros(len(keys), bool)
         features: NDArray[np.generic] | None = None
-        for path in sorted(self._folder(space).glob("*.shard")):
+        for path in _listed(self._folder(space), ".shard"):
             shard = _read_shard(path)
             if shard is None:
                 continue
@@ -111,7 +113,7 @@ class FeatureCache:
     def missing(self, space: Space, keys: Sequence[str]) -> int:
         """Return how many of the images have no feature in the space, reading the shards' keys only."""
         wanted = {bytes.fromhex(key) for key in keys}
-        for path in self._folder(space).glob("*.shard"):
+        for path in _listed(self._folder(space), ".shard"):
             wanted.difference_update(_read_keys(path))
         return len(wanted)
 
@@ -121,11 +123,11 @@ class FeatureCache:
         Raises:
             CacheError: the folder cannot be written.
         """
-        folder = self._folder(space)
         try:
-            if not (folder / SPACE_FILE).exists():
-                storage.write_json(folder / SPACE_FILE, space)
-            _write_shard(folder / f"{uuid.uuid4().hex}.shard", keys, values)
+            try:
+                self._add(space, keys, values)
+            except FileNotFoundError:  # another process cleared the cache meanwhile
+                self._add(space, keys, values)
         except OSError as error:
             raise CacheError(
                 f"Cannot write to the cache {self.folder}: {error.strerror}. Free some space, or choose another "
@@ -133,14 +135,23 @@ class FeatureCache:
             ) from error
         self.evict()
 
+    def _add(self, space: Space, keys: Sequence[str], values: NDArray[np.generic]) -> None:
+        folder = self._folder(space)
+        if not (folder / SPACE_FILE).exists():
+            storage.write_json(folder / SPACE_FILE, space)
+        _write_shard(folder / f"{uuid.uuid4().hex}.shard", keys, values)
+
     def milliseconds_per_image(self, space: Space) -> float | None:
         """Return the time for one image that was noted for a space on this machine, or None."""
-        path = self._folder(space) / SPEED_FILE
-        return float(json.loads(path.read_text("utf-8"))) if path.exists() else None
+        try:
+            return float(json.loads((self._folder(space) / SPEED_FILE).read_text("utf-8")))
+        except FileNotFoundError:
+            return None
 
     def note_milliseconds_per_image(self, space: Space, milliseconds: float) -> None:
         """Keep the measured time for one image beside the features."""
-        storage.write_json(self._folder(space) / SPEED_FILE, milliseconds)
+        with contextlib.suppress(FileNotFoundError):  # another process cleared the cache meanwhile
+            storage.write_json(self._folder(space) / SPEED_FILE, milliseconds)
 
     def evict(self) -> None:
         """Remove the shards that were not used for longest until the cache is within its limit."""
@@ -149,17 +160,21 @@ class FeatureCache:
         for _, size, path in shards:
             if excess <= 0:
                 return
-            path.unlink(missing_ok=True)
-            excess -= size
+            with contextlib.suppress(OSError):  # it may be another user's
+                path.unlink(missing_ok=True)
+                excess -= size
 
     def info(self) -> tuple[SpaceInfo, ...]:
-        """Return what each space holds."""
+        """Return what each space holds; damaged shards have a size, but no features."""
         infos = []
-        for description in sorted(self.folder.glob(f"*/{SPACE_FILE}")):
-            space = json.loads(description.read_text("utf-8"))
-            shards = list(description.parent.glob("*.shard"))
-            count = sum(_read_header(shard)["count"] for shard in shards)
-            size = sum(shard.stat().st_size for shard in shards)
+        for folder in _listed(self.folder):
+            try:
+                space = json.loads((folder / SPACE_FILE).read_text("utf-8"))
+            except (OSError, ValueError):  # another process cleared the cache meanwhile, or it is no space
+                continue
+            shards = list(_sized(folder))
+            count = sum(len(_read_keys(shard)) for shard, _ in shards)
+            size = sum(stat.st_size for _, stat in shards)
             name = (
                 f"{space['backbone']} {space['height']}x{space['width']} {space['cut']} {space['engine']} "
                 f"{space['precision']}"
@@ -168,21 +183,39 @@ class FeatureCache:
         return tuple(infos)
 
     def clear(self) -> int:
-        """Remove all features; return the number of bytes freed."""
-        freed = sum(stat.st_size for _, stat in self._shards())
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        """Remove all features; return the number of bytes freed.
+
+        What a running study writes meanwhile may stay, and what cannot be removed does.
+        """
+        freed = 0
+        for path, stat in self._shards():
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+                freed += stat.st_size
+        shutil.rmtree(self.folder, ignore_errors=True)
         return freed
 
     def _folder(self, space: Space) -> Path:
         return self.folder / space.id
 
     def _shards(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in self.folder.glob("*/*.shard"):
-            try:
-                yield path, path.stat()
-            except FileNotFoundError:  # another process evicted it meanwhile
-                continue
+        for folder in _listed(self.folder):
+            yield from _sized(folder)
+
+
+def _listed(folder: Path, ending: str = "") -> list[Path]:
+    """Return what lies in a folder, in order; nothing where another process has removed it."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.name.endswith(ending))
+    except OSError:
+        return []
+
+
+def _sized(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield the shards of a space that are still there."""
+    for path in _listed(folder, ".shard"):
+        with contextlib.suppress(OSError):
+            yield path, path.stat()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,7 +253,7 @@ def _read_keys(path: Path) -> list[bytes]:
     try:
         count = _read_header(path)["count"]
         content = np.fromfile(path, np.uint8, count * KEY_BYTES, offset=_HEADER_BYTES).tobytes()
-    except (FileNotFoundError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError):
         return []
     return _split_keys(content)
 
@@ -230,7 +263,7 @@ def _split_keys(content: bytes) -> list[bytes]:
 
 
 def _mark_used(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):  # another process evicted it meanwhile
+    with contextlib.suppress(OSError):  # another process evicted it meanwhile, or it is another user's
         os.utime(path)
 
 

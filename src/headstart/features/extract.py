@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,11 +17,14 @@ from numpy.typing import NDArray
 from headstart.data import decode
 from headstart.data.decode import Resize
 from headstart.features.cache import FeatureCache, Space
-from headstart.features.trunk import Features, Pixels, Trunk, core_count
+from headstart.features.trunk import Features, Pixels, Trunk
+from headstart.machine import core_count
 from headstart.progress import SILENT, Progress
 
 # A shard is written when so many features are there: a kill loses at most this much work.
 SHARD_IMAGES = 512
+# Pixels beyond this go to a file.
+MEMORY_BYTES = 2**30
 
 Encoded = bytes | NDArray[np.uint8]
 
@@ -158,7 +163,10 @@ class _Filling:
         wanted = [place for place, index in enumerate(indices) if index in self.missing]
         if wanted:
             chosen = pixels if len(wanted) == len(indices) else pixels[wanted]
-            self._writer.add([indices[place] for place in wanted], self.trunk.run(chosen))
+            start = time.perf_counter()
+            features = self.trunk.run(chosen)
+            self.seconds += time.perf_counter() - start
+            self._writer.add([indices[place] for place in wanted], features)
 
     def flush(self) -> None:
         self._writer.flush()
@@ -194,13 +202,18 @@ def _fill(
         finally:
             for filling in active:
                 filling.flush()
+    # what all spent together, decoding included, is shared out by what each trunk computed
+    elapsed, computed = time.perf_counter() - start, sum(filling.seconds for filling in active)
     for filling in active:
-        filling.seconds = time.perf_counter() - start
+        filling.seconds *= elapsed / computed
 
 
 def decode_all(images: ImageSet, size: Resize, *, progress: Progress = SILENT) -> Pixels:
-    """Return the resized pixels ``(images, height, width, 3)`` of all images: what a whole network trains on."""
-    pixels = np.empty((len(images.keys), size.height, size.width, 3), np.uint8)
+    """Return the resized pixels ``(images, height, width, 3)`` of all images: what a whole network trains on.
+
+    Above ``MEMORY_BYTES`` they lie in a temporary file that is mapped into memory and vanishes with the array.
+    """
+    pixels = _pixel_array((len(images.keys), size.height, size.width, 3))
 
     def load(index: int) -> Pixels:
         return decode.load(images.encoded(index), size)
@@ -213,3 +226,10 @@ def decode_all(images: ImageSet, size: Resize, *, progress: Progress = SILENT) -
 
         run_batches(range(len(images.keys)), load, keep, batch_size=64, workers=core_count())
     return pixels
+
+
+def _pixel_array(shape: tuple[int, int, int, int]) -> Pixels:
+    if math.prod(shape) <= MEMORY_BYTES:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile() as stream:
+        return np.memmap(stream, np.uint8, "w+", shape=shape)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from headstart.backbones.catalog import Preprocessing
 from headstart.data.decode import Resize
 from headstart.features import graph
+from headstart.machine import core_count
 
 if TYPE_CHECKING:
     import keras
@@ -159,13 +160,6 @@ def milliseconds_per_image(trunk: Trunk, size: Resize, *, repeats: int = 9) -> f
         trunk.run(image)
         times.append(time.perf_counter() - start)
     return statistics.median(times) * 1000
-
-
-def core_count() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu_settings(precision: str, streams: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headstart.backbones.catalog import CATALOG
 from headstart.data.audit import Audit
 from headstart.evaluation.metrics import confusion_matrix
+from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import CandidateResult, FinalResult, FoldValues, Summary
 from headstart.runs.folder import Environment, HistoryRow, PredictionBlock, RunFolder, Timings
 
@@ -152,11 +153,12 @@ def learning_rate(result: CandidateResult) -> float | None:
 
 
 def ranking(summary: Summary) -> tuple[Ranked, ...]:
-    """Return all candidates, best first by the rule of selection, failed ones last."""
+    """Return all candidates: the best of the summary, then the others by the rule of selection, failed ones last."""
     scale = ranking_scale(summary)
-    order = sorted(range(len(summary.candidates)), key=lambda index: _selection_key(summary, index))
-    ranks = {index: place for place, index in enumerate(order, 1)}
-    return tuple(_ranked(summary.candidates[index], index, ranks[index], scale) for index in order)
+    done = sorted(best_first(summary.candidates, summary.protocol.monitor), key=lambda one: one.id != summary.best)
+    order = [*done, *(one for one in summary.candidates if one.cv is None)]
+    place = {one.id: index for index, one in enumerate(summary.candidates)}
+    return tuple(_ranked(one, place[one.id], rank, scale) for rank, one in enumerate(order, 1))
 
 
 def _ranked(result: CandidateResult, index: int, rank: int, scale: Scale) -> Ranked:
@@ -170,16 +172,6 @@ def _ranked(result: CandidateResult, index: int, rank: int, scale: Scale) -> Ran
         strip=_strip(cv.accuracy, scale) if cv else None,
         mean_best_epoch=float(np.mean(cv.best_epochs)) if cv else None,
     )
-
-
-def _selection_key(summary: Summary, index: int) -> tuple[float, ...]:
-    """Sort by the monitored measure; the best candidate of the summary stands first whatever rounding says."""
-    result = summary.candidates[index]
-    if result.cv is None:
-        return (1, 0, 0, 0, index)
-    accuracy, loss = -result.cv.accuracy.mean, float(np.nan_to_num(result.cv.loss.mean, nan=np.inf))
-    values = (loss, accuracy) if summary.protocol.monitor == "loss" else (accuracy, loss)
-    return (0, result.id != summary.best, *values, index)
 
 
 def ranking_scale(summary: Summary) -> Scale:

@@ -61,7 +61,7 @@ JOBS = "jobs"
 REPORT = "report.html"
 CLASSIFIER = "classifier"
 LOG = "log.jsonl"
-IDENTITY = ".study"
+IDENTITY = storage.RUN_MARKER
 LOCK = ".lock"
 
 FINAL = {"fold": "final"}

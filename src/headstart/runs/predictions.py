@@ -18,6 +18,7 @@ from headstart.runs.rows import PredictionBlock
 
 COLUMNS = ("candidate", "part", "repeat", "fold", "path", "label", "predicted")
 LEVEL = 3
+SLICE_ROWS = 4096
 # Nine significant digits bring back every float32 exactly, and keep the sum of a row within 1e-6 of 1.
 NUMBER = "%.9g"
 
@@ -31,17 +32,21 @@ def write_predictions(path: Path, blocks: Iterable[PredictionBlock], classes: Se
     ):
         packed.write(f"{_line(header)}\n".encode())
         for block in blocks:
-            packed.write("".join(_lines(block, classes)).encode())
+            for text in _texts(block, classes):
+                packed.write(text.encode())
 
 
-def _lines(block: PredictionBlock, classes: Sequence[str]) -> Iterator[str]:
+def _texts(block: PredictionBlock, classes: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a block, some thousand at a time."""
     start = _line([block.candidate, block.part, *("" if n is None else str(n) for n in (block.repeat, block.fold))])
     names = [_line([name]) for name in classes]
-    values = np.concatenate([block.probabilities, block.logits], axis=1)
-    template = ",".join([start.replace("%", "%%"), "%s", "%s", "%s", *[NUMBER] * values.shape[1]]) + "\n"
-    predicted = block.probabilities.argmax(axis=1).tolist()
-    for path, label, said, row in zip(block.paths, block.labels.tolist(), predicted, values.tolist(), strict=True):
-        yield template % (_line([path]), names[label], names[said], *row)
+    template = ",".join([start.replace("%", "%%"), "%s", "%s", "%s", *[NUMBER] * (2 * len(classes))]) + "\n"
+    for first in range(0, len(block.paths), SLICE_ROWS):
+        part = slice(first, first + SLICE_ROWS)
+        values = np.concatenate([block.probabilities[part], block.logits[part]], axis=1).tolist()
+        predicted = block.probabilities[part].argmax(axis=1).tolist()
+        rows = zip(block.paths[part], block.labels[part].tolist(), predicted, values, strict=True)
+        yield "".join(template % (_line([path]), names[label], names[said], *row) for path, label, said, row in rows)
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
+from headstart.data.split import Round
+from headstart.errors import StudyError
 from headstart.evaluation.metrics import evaluate
 from headstart.evaluation.results import CandidateResult, Evaluation, FinalResult
 from headstart.runs.folder import PredictionBlock
-from headstart.study.jobs import Trained
 from headstart.study.judge import Judged, final_epochs, final_job
+from headstart.study.learners import Learner
 from headstart.study.parts import Parts, Rows
+from headstart.study.prepare import attempt
 from headstart.study.workplace import Workplace
-from headstart.training.heads import Fit, Job, softmax
+from headstart.training.heads import Fit, softmax
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,54 +39,75 @@ class Final:
 
 def train_finals(
     finalists: Sequence[CandidateResult], judged: Sequence[Judged], parts: Parts, seed: int, place: Workplace
-) -> list[Final]:
-    """Train every finalist on all training images for the rounded mean of its rounds' best epochs."""
-    epochs = {result.id: final_epochs(result) for result in finalists}
-    trained: dict[str, Trained] = {}
-    chosen = [one for one in judged if one.candidate.id in epochs]
-    for learner in {id(one.learner): one.learner for one in chosen}.values():
-        assert learner is not None, "a finalist has finished its rounds"
-        mine = [candidate for candidate in learner.network.candidates if candidate.id in epochs]
-        jobs: list[Job] = [final_job(candidate, parts.train, epochs[candidate.id], seed) for candidate in mine]
-        results = learner.train("finals", jobs, place.jobs, place.progress)
-        trained |= {candidate.id: result for candidate, result in zip(mine, results, strict=True)}
-    by_id = {one.candidate.id: one for one in chosen}
-    return [
-        Final(by_id[name], epochs[name], trained[name].fits[0], trained[name].seconds)
-        for name in (result.id for result in finalists)
-    ]
+) -> tuple[list[Final], dict[str, str]]:
+    """Train every finalist on all training images for the rounded mean of its rounds' best epochs.
+
+    Returns:
+        The finalists that could be trained, in order, and the reason of every other one by its id.
+
+    Raises:
+        StudyError: none could be trained.
+    """
+    by_id = {one.candidate.id: one for one in judged}
+    finals: list[Final] = []
+    failures: dict[str, str] = {}
+    for learner, mine in _by_learner([(by_id[result.id], final_epochs(result)) for result in finalists]):
+        jobs = [final_job(one.candidate, parts.train, epochs, seed) for one, epochs in mine]
+        reason, trained = attempt(partial(learner.train, "finals", jobs, place.jobs, place.progress))
+        if trained is None:
+            failures |= {one.candidate.id: f"The final training failed: {reason}" for one, _ in mine}
+            continue
+        finals += [
+            Final(one, epochs, result.fits[0], result.seconds)
+            for (one, epochs), result in zip(mine, trained, strict=True)
+        ]
+    if not finals:
+        raise StudyError(f"Every finalist failed. The first: {next(iter(failures.values()))}")
+    order = [result.id for result in finalists]
+    return sorted(finals, key=lambda final: order.index(final.id)), failures
+
+
+def _by_learner(chosen: Sequence[tuple[Judged, int]]) -> list[tuple[Learner, list[tuple[Judged, int]]]]:
+    """Group finalists, each with its epochs, by who trains them."""
+    groups: dict[int, tuple[Learner, list[tuple[Judged, int]]]] = {}
+    for one, epochs in chosen:
+        assert one.learner is not None, "a finalist has finished its rounds"
+        groups.setdefault(id(one.learner), (one.learner, []))[1].append((one, epochs))
+    return list(groups.values())
 
 
 def final_predictions(final: Final, part: str, positions: Rows, parts: Parts) -> PredictionBlock:
     """Return what a finalist says of the images at the given positions."""
     learner = final.judged.learner
     assert learner is not None, "a finalist has finished its rounds"
-    return _block(final.id, part, None, None, positions, learner.logits(final.fit, positions), parts)
+    logits = learner.logits(final.fit, positions)
+    return _block(final.id, part, None, positions=positions, logits=logits, parts=parts)
 
 
 def fold_predictions(judged: Judged, parts: Parts) -> list[PredictionBlock]:
     """Return what a candidate said of each round's validation images, at its best epoch there."""
     return [
-        _block(judged.candidate.id, "out_of_fold", one.repeat, one.fold, one.validation, fit.validation_logits, parts)
+        _block(
+            judged.candidate.id,
+            "out_of_fold",
+            one,
+            positions=one.validation,
+            logits=fit.validation_logits,
+            parts=parts,
+        )
         for one, fit in zip(parts.rounds, judged.fits, strict=True)
         if fit.validation_logits is not None
     ]
 
 
 def _block(
-    candidate: str,
-    part: str,
-    repeat: int | None,
-    fold: int | None,
-    positions: Rows,
-    logits: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    parts: Parts,
+    candidate: str, part: str, turn: Round | None, *, positions: Rows, logits: NDArray[np.float32], parts: Parts
 ) -> PredictionBlock:
     return PredictionBlock(
         candidate=candidate,
         part=part,
-        repeat=repeat,
-        fold=fold,
+        repeat=turn.repeat if turn else None,
+        fold=turn.fold if turn else None,
         paths=parts.paths(positions),
         labels=parts.labels[positions],
         probabilities=softmax(logits.astype(np.float64)),

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart import storage
 from headstart.backbones import catalog
 from headstart.classifier import bundle
 from headstart.classifier.bundle import Provenance
 from headstart.data.audit import split_counts
+from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import (
     CandidateResult,
     Comparison,
@@ -21,16 +23,20 @@ from headstart.evaluation.results import (
 )
 from headstart.evaluation.significance import compare_with_best
 from headstart.features import graph
+from headstart.recipe import Candidate
 from headstart.study.conclude import Final, Opened
 from headstart.study.plan import Network, Plan
 from headstart.study.prepare import build_network
 from headstart.study.workplace import Workplace
 
 
-def summarise(
-    plan: Plan, candidates: Sequence[CandidateResult], ranked: Sequence[CandidateResult], opened: Opened
-) -> Summary:
-    """Return the summary: everything that is the same each time the same study runs."""
+def summarise(plan: Plan, candidates: Sequence[CandidateResult], opened: Opened) -> Summary:
+    """Return the summary: everything that is the same each time the same study runs.
+
+    The best is the first of the tested candidates by the rule of selection, which sees validation values only.
+    """
+    tested = {result.candidate for result in opened.results}
+    ranked = [one for one in best_first(candidates, plan.recipe.protocol.monitor) if one.id in tested]
     best = ranked[0].id
     comparison = _comparisons(best, opened)
     test = next(result.test for result in opened.results if result.candidate == best)
@@ -64,7 +70,7 @@ def _protocol(plan: Plan, openings: int) -> ProtocolSummary:
     return ProtocolSummary(
         kind=plan.splits.kind,
         folds=protocol.folds if plan.splits.kind == "folds" else None,
-        repeats=protocol.repeats,
+        repeats=len({one.repeat for one in plan.splits.rounds}),
         monitor=protocol.monitor,
         finals=protocol.finals,
         seed=protocol.seed,
@@ -104,13 +110,24 @@ def _verdict(
         f"{_name(best)} did best in {_judged_by(plan)} and then classified {right:,} of {images:,} sealed test images "
         f"right: {_percent(test.accuracy)} % (95 % interval {_percent(low)} to {_percent(high)})"
     )
-    others = [one for one in comparison if one.verdict == "undecided"]
-    if not comparison:
-        return sentence + "."
     names = {result.id: _name(result) for result in ranked}
-    if others:
-        return f"{sentence}; the test images do not tell it from {_listed([names[one.b] for one in others])}."
-    return f"{sentence}; every other finalist did worse there, by more than chance explains."
+    return f"{sentence}{_beside_others(comparison, names)}."
+
+
+def _beside_others(comparison: Sequence[Comparison], names: Mapping[str, str]) -> str:
+    """Return how the best compares with the other finalists on the test images, as the end of a sentence."""
+
+    def those(verdict: str) -> str:
+        return _listed([names[one.b] for one in comparison if one.verdict == verdict])
+
+    parts = []
+    if those("b"):
+        parts.append(f"there {those('b')} did better by more than chance explains, though not in validation")
+    if those("undecided"):
+        parts.append(f"the test images do not tell it from {those('undecided')}")
+    if comparison and not parts:
+        parts.append("every other finalist did worse there, by more than chance explains")
+    return "".join(f"; {part}" for part in parts)
 
 
 def _percent(share: float) -> str:
@@ -119,7 +136,7 @@ def _percent(share: float) -> str:
 
 def _name(result: CandidateResult) -> str:
     title = catalog.find(result.backbone).title
-    control = " with random weights" if result.settings["weights"] == "random" and "frozen" in result.cut else ""
+    control = " with random weights" if storage.from_plain(Candidate, result.settings).is_control else ""
     return f"{title}{control} (learning rate {result.settings['optimizer']['learning_rate']:g})"
 
 
@@ -132,7 +149,7 @@ def _judged_by(plan: Plan) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return "".join(names) if len(names) < 2 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def save_classifier(plan: Plan, final: Final, result: FinalResult, place: Workplace) -> None:

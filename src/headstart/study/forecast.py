@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.data import decode
-from headstart.features.trunk import core_count
-from headstart.study.judge import round_job
-from headstart.study.learners import Goal, WholeLearner
+from headstart.data.images import ImageRow
+from headstart.machine import core_count
+from headstart.study.judge import round_jobs
+from headstart.study.learners import Goal, WholeLearner, heads_unit, whole_unit
 from headstart.study.parts import Parts
 from headstart.study.plan import Network, Plan
 from headstart.study.prepare import TrunkStore, attempt, build_network
@@ -49,92 +51,114 @@ def duration(seconds: float) -> str:
 
 
 def forecast(plan: Plan, parts: Parts, trunks: TrunkStore, place: Workplace) -> Forecast:
-    """Measure decoding, each trunk and each kind of training on a few images, and scale up.
+    """Measure decoding, each trunk and each kind of training on a few images, and scale up what is still to do.
 
     A network that fails here counts for nothing; the study will meet the failure and report it.
     """
-    keys = [row.sha256 for row in parts.rows]
-    seconds, size_bytes, decoded = 0.0, 0, 0
-    with place.progress.track("Measuring for the forecast", total=len(plan.networks), unit="networks") as advance:
-        for network in plan.networks:
-            frozen = network.trainable == "none"
-            space = network.space(place.engine, plan.recipe.precision)
-            missing = place.cache.missing(space, keys) if frozen else len(keys)
-            decoded = max(decoded, missing)
-            size_bytes += missing * network.backbone.channels * BYTES_PER_VALUE if frozen else 0
-            measure = _frozen_seconds if frozen else _whole_seconds
-            _, needed = attempt(partial(measure, network, missing, plan, parts, trunks))
-            seconds += needed or 0.0
-            advance(1)
-    seconds += decoded * _decode_seconds(plan, parts) if decoded else 0.0
-    return Forecast(seconds, size_bytes)
+    return _Measurement(plan, parts, trunks, place).forecast()
 
 
-def _frozen_seconds(network: Network, missing: int, plan: Plan, parts: Parts, trunks: TrunkStore) -> float:
-    features = missing * _trunk_seconds(network, trunks) if missing else 0.0
-    return features + _bank_seconds(network, plan, parts)
+class _Measurement:
+    """Short measurements of the parts of one study."""
+
+    def __init__(self, plan: Plan, parts: Parts, trunks: TrunkStore, place: Workplace) -> None:
+        self._plan, self._parts, self._trunks, self._place = plan, parts, trunks, place
+        self._keys = [row.sha256 for row in parts.rows]
+
+    def forecast(self) -> Forecast:
+        networks = self._plan.networks
+        seconds, missing = 0.0, {network.name: self._missing(network) for network in networks}
+        with self._place.progress.track("Measuring for the forecast", total=len(networks), unit="networks") as advance:
+            for network in networks:
+                measure = self._frozen if network.trainable == "none" else self._whole
+                _, needed = attempt(partial(measure, network))
+                seconds += needed or 0.0
+                advance(1)
+        if any(missing.values()):
+            seconds += max(missing.values()) * self._decoding()
+        frozen = [network for network in networks if network.trainable == "none"]
+        size = sum(missing[network.name] * network.backbone.channels for network in frozen) * BYTES_PER_VALUE
+        return Forecast(seconds, size)
+
+    def _missing(self, network: Network) -> int:
+        """Return how many images are still to be decoded for a network."""
+        if network.trainable == "none":
+            space = network.space(self._plan.engine, self._plan.recipe.precision)
+            return self._place.cache.missing(space, self._keys)
+        return len(self._keys)
+
+    def _decoding(self) -> float:
+        """Return seconds per image on all cores."""
+        size, rows = self._plan.networks[0].size, self._parts.rows
+        sample = rows[:: max(1, len(rows) // SAMPLE_IMAGES)]
+        work = partial(_for_each, lambda row: decode.load(self._plan.encoded(row), size), sample)
+        return _timed(work) / len(sample) / core_count()
+
+    def _frozen(self, network: Network) -> float:
+        missing = self._missing(network)
+        jobs = self._jobs(network)
+        seconds = missing * self._trunk(network) if missing else 0.0
+        if self._place.jobs.finished(heads_unit("rounds", network, jobs)):
+            return seconds
+        return seconds + self._bank(network, jobs)
+
+    def _trunk(self, network: Network) -> float:
+        """Return seconds per image of a trunk whose workers keep all cores busy."""
+        trunk = self._trunks.get(network)
+        pixels = np.zeros((trunk.batch_size, network.size.height, network.size.width, 3), np.uint8)
+        trunk.run(pixels)
+        return _timed(lambda: trunk.run(pixels)) / trunk.batch_size / trunk.workers
+
+    def _bank(self, network: Network, jobs: Sequence[Job]) -> float:
+        """Train every head for one epoch on a few random features, and scale to rows and epochs."""
+        random = np.random.default_rng(0)
+        features = random.standard_normal((SAMPLE_ROWS, network.backbone.channels), np.float32)
+        sample, goal = [_cut_down(job) for job in jobs], self._goal()
+        work = partial(train_bank, features, self._labels(random), sample, classes=goal.classes, monitor=goal.monitor)
+        return _timed(work) * self._whole_epochs(jobs) / len(jobs)
+
+    def _whole(self, network: Network) -> float:
+        """Train the whole network on a few random images: once to compile, then what two more epochs cost."""
+        jobs = [job for job in self._jobs(network) if not self._place.jobs.finished(whole_unit("rounds", network, job))]
+        if not jobs:
+            return 0.0
+        random, goal = np.random.default_rng(0), self._goal()
+        pixels = random.integers(0, 256, (SAMPLE_ROWS, network.size.height, network.size.width, 3), np.uint8)
+        labels = self._labels(random)
+        tuner = WholeLearner(network, build_network(network), pixels, labels, goal).tuner
+        once = _cut_down(jobs[0])
+
+        def fit_seconds(epochs: int) -> float:
+            job = dataclasses.replace(once, epochs=epochs)
+            return _timed(lambda: tuner.fit(pixels, labels, job, monitor=goal.monitor))
+
+        compiling, first, all_three = (fit_seconds(epochs) for epochs in (1, 1, 3))
+        return compiling + max(0.0, all_three - first) / 2 * self._whole_epochs(jobs)
+
+    def _whole_epochs(self, jobs: Sequence[Job]) -> float:
+        """Return how many epochs of the sample the jobs' epochs are worth, with one final training more."""
+        longer = len(self._parts.rounds[0].train) / len(_cut_down(jobs[0]).train)
+        return longer * (sum(job.epochs for job in jobs) + max(job.epochs for job in jobs))
+
+    def _jobs(self, network: Network) -> list[Job]:
+        return round_jobs(network.candidates, self._parts.rounds, self._plan.recipe.protocol.seed)
+
+    def _goal(self) -> Goal:
+        return Goal(len(self._plan.table.classes), self._plan.recipe.protocol.monitor)
+
+    def _labels(self, random: np.random.Generator) -> NDArray[np.int64]:
+        return random.integers(0, len(self._plan.table.classes), SAMPLE_ROWS)
 
 
-def _decode_seconds(plan: Plan, parts: Parts) -> float:
-    size = plan.networks[0].size
-    rows = parts.rows[:: max(1, len(parts.rows) // SAMPLE_IMAGES)]
-
-    def work() -> None:
-        for row in rows:
-            decode.load(plan.table.encoded(row), size)
-
-    return _timed(work) / len(rows) / core_count()
+def _cut_down(job: Job) -> Job:
+    """Return a job for one epoch on ``SAMPLE_ROWS`` rows, a fifth of which validate."""
+    border = SAMPLE_ROWS * 4 // 5
+    return dataclasses.replace(job, train=np.arange(border), validation=np.arange(border, SAMPLE_ROWS), epochs=1)
 
 
-def _trunk_seconds(network: Network, trunks: TrunkStore) -> float:
-    """Return seconds per image of a trunk whose workers keep all cores busy."""
-    trunk = trunks.get(network)
-    pixels = np.zeros((trunk.batch_size, network.size.height, network.size.width, 3), np.uint8)
-    trunk.run(pixels)
-    return _timed(lambda: trunk.run(pixels)) / trunk.batch_size / trunk.workers
-
-
-def _bank_seconds(network: Network, plan: Plan, parts: Parts) -> float:
-    """Train every head of the network for one epoch on a few random features, and scale to rows and epochs."""
-    random = np.random.default_rng(0)
-    features = random.standard_normal((SAMPLE_ROWS, network.backbone.channels), np.float32)
-    labels = random.integers(0, len(plan.table.classes), SAMPLE_ROWS)
-    jobs = _sample_jobs(network, plan, parts, SAMPLE_ROWS)
-    goal = Goal(len(plan.table.classes), plan.recipe.protocol.monitor)
-    one_epoch = _timed(lambda: train_bank(features, labels, jobs, classes=goal.classes, monitor=goal.monitor))
-    return one_epoch * _epochs(network) * len(parts.rounds[0].train) / SAMPLE_ROWS
-
-
-def _whole_seconds(network: Network, missing: int, plan: Plan, parts: Parts, trunks: TrunkStore) -> float:
-    """Train the whole network on a few random images: once to compile, then what two more epochs cost."""
-    random = np.random.default_rng(0)
-    pixels = random.integers(0, 256, (SAMPLE_ROWS, network.size.height, network.size.width, 3), np.uint8)
-    labels = random.integers(0, len(plan.table.classes), SAMPLE_ROWS)
-    goal = Goal(len(plan.table.classes), plan.recipe.protocol.monitor)
-    tuner = WholeLearner(network, build_network(network), pixels, labels, goal).tuner
-    once = _sample_jobs(network, plan, parts, SAMPLE_ROWS)[0]
-    thrice = dataclasses.replace(once, epochs=3)
-
-    def fit_seconds(job: Job) -> float:
-        return _timed(lambda: tuner.fit(pixels, labels, job, monitor=goal.monitor))
-
-    compiling, first, all_three = (fit_seconds(job) for job in (once, once, thrice))
-    one_epoch = max(0.0, all_three - first) / 2
-    fits = len(network.candidates) * len(parts.rounds) + 1
-    return compiling + fits * _epochs(network) * one_epoch * len(parts.rounds[0].train) / len(once.train)
-
-
-def _sample_jobs(network: Network, plan: Plan, parts: Parts, rows: int) -> list[Job]:
-    """Return the network's jobs of every round, cut down to one epoch on the first ``rows`` rows."""
-    train, validation = np.arange(rows * 4 // 5), np.arange(rows * 4 // 5, rows)
-    jobs: Sequence[Job] = [
-        round_job(candidate, one, plan.recipe.protocol.seed) for candidate in network.candidates for one in parts.rounds
-    ]
-    return [dataclasses.replace(job, train=train, validation=validation, epochs=1) for job in jobs]
-
-
-def _epochs(network: Network) -> int:
-    return max(candidate.epochs for candidate in network.candidates)
+def _for_each(work: Callable[[ImageRow], object], rows: Sequence[ImageRow]) -> None:
+    for row in rows:
+        work(row)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -7,6 +7,8 @@ import io
 import json
 import math
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +43,18 @@ class Jobs:
     def trained(self, unit: Sequence[object], compute: Callable[[], Sequence[Fit]]) -> Trained:
         """Return the fits of a unit: read when it was finished before, else computed and kept."""
         path = self._path(unit, ".npz")
-        if path.exists():
-            return _from_bytes(path.read_bytes())
+        finished = _read(path)
+        if finished:
+            return finished
         start = time.perf_counter()
         trained = Trained(tuple(compute()), time.perf_counter() - start)
         storage.write_bytes(path, _to_bytes(trained))
         self.checkpoint(unit).remove()
         return trained
+
+    def finished(self, unit: Sequence[object]) -> bool:
+        """Tell whether a unit was finished before."""
+        return self._path(unit, ".npz").exists()
 
     def checkpoint(self, unit: Sequence[object]) -> Checkpoint:
         """Return the store for the half-done state of a unit."""
@@ -102,6 +109,14 @@ def _to_bytes(trained: Trained) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
     return stream.getvalue()
+
+
+def _read(path: Path) -> Trained | None:
+    """Return a finished unit, or None when there is none that can be read."""
+    try:
+        return _from_bytes(path.read_bytes())
+    except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def _from_bytes(content: bytes) -> Trained:

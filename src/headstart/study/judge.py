@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from headstart import storage
 from headstart.data.split import Round
-from headstart.errors import StudyError
 from headstart.evaluation.metrics import fold_values
 from headstart.evaluation.results import CandidateResult, CrossValidation, FoldValues
 from headstart.recipe import Candidate
+from headstart.study.jobs import Trained
 from headstart.study.learners import Learner
 from headstart.study.parts import Parts, Rows
 from headstart.study.plan import Network
-from headstart.study.prepare import Prepared
+from headstart.study.prepare import Prepared, attempt
 from headstart.study.workplace import Workplace
 from headstart.training.heads import EpochMetrics, Fit, Job, Scores, describe
 
@@ -42,24 +42,26 @@ def judge(prepared: Sequence[Prepared], parts: Parts, seed: int, place: Workplac
         if one.learner is None:
             judged += [_failed(one.network, candidate, one.reason) for candidate in one.network.candidates]
         else:
-            judged += _judge_network(one.learner, parts, seed, place)
+            judged += _judge_network(one.learner, one.network.candidates, parts, seed, place)
     return judged
 
 
-def _judge_network(learner: Learner, parts: Parts, seed: int, place: Workplace) -> list[Judged]:
-    candidates, rounds = learner.network.candidates, parts.rounds
-    jobs = [round_job(candidate, one, seed) for candidate in candidates for one in rounds]
-    try:
-        trained = learner.train("rounds", jobs, place.jobs, place.progress)
-    except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
-        return [_failed(learner.network, candidate, f"Training failed: {error}") for candidate in candidates]
-    judged = []
-    for number, candidate in enumerate(candidates):
-        mine = trained[number * len(rounds) : (number + 1) * len(rounds)]
-        fits = tuple(one.fits[0] for one in mine)
-        seconds = sum(one.seconds for one in mine)
-        judged.append(Judged(learner.network, candidate, learner, fits, seconds, None))
-    return judged
+def _judge_network(
+    learner: Learner, candidates: Sequence[Candidate], parts: Parts, seed: int, place: Workplace
+) -> list[Judged]:
+    """Train candidates of one network together; should that fail, each alone, so that one failure stays alone."""
+    jobs = round_jobs(candidates, parts.rounds, seed)
+    reason, trained = attempt(lambda: learner.train("rounds", jobs, place.jobs, place.progress))
+    if trained is not None:
+        return [_judged(learner, one, trained[at :: len(candidates)]) for at, one in enumerate(candidates)]
+    if len(candidates) == 1:
+        return [_failed(learner.network, candidates[0], reason)]
+    return [judged for one in candidates for judged in _judge_network(learner, [one], parts, seed, place)]
+
+
+def _judged(learner: Learner, candidate: Candidate, trained: Sequence[Trained]) -> Judged:
+    fits = tuple(one.fits[0] for one in trained)
+    return Judged(learner.network, candidate, learner, fits, sum(one.seconds for one in trained), None)
 
 
 def _failed(network: Network, candidate: Candidate, reason: str | None) -> Judged:
@@ -74,6 +76,11 @@ def round_job(candidate: Candidate, one: Round, seed: int) -> Job:
     """
     place = (seed, one.repeat, one.fold)
     return _job(f"{candidate.id}/{one.repeat}/{one.fold}", candidate, one.train, one.validation, place)
+
+
+def round_jobs(candidates: Sequence[Candidate], rounds: Sequence[Round], seed: int) -> list[Job]:
+    """Return the trainings of all candidates in all rounds, round by round."""
+    return [round_job(candidate, one, seed) for one in rounds for candidate in candidates]
 
 
 def final_job(candidate: Candidate, train: Rows, epochs: int, seed: int) -> Job:
@@ -138,34 +145,20 @@ def _of_validation(scores: Scores) -> EpochMetrics:
     return scores.validation
 
 
-def best_first(results: Sequence[CandidateResult], monitor: str) -> list[CandidateResult]:
-    """Return the candidates that finished, best first: by the mean of the monitor, then of the other measure.
-
-    Raises:
-        StudyError: every candidate failed.
-    """
-    done = [result for result in results if result.cv is not None]
-    if not done:
-        raise StudyError(f"Every candidate failed. The first: {results[0].reason}")
-    return sorted(done, key=lambda result: _rank(result, monitor))
+def with_failure(result: CandidateResult, reason: str | None) -> CandidateResult:
+    """Return the result as it is, or as failed for a reason that came up after its rounds."""
+    return dataclasses.replace(result, status="failed", reason=reason, cv=None) if reason else result
 
 
-def _rank(result: CandidateResult, monitor: str) -> tuple[float, float]:
-    assert result.cv is not None
-    accuracy, loss = -result.cv.accuracy.mean, result.cv.loss.mean
-    loss = loss if math.isfinite(loss) else math.inf
-    return (accuracy, loss) if monitor == "accuracy" else (loss, accuracy)
-
-
-def finalists(ranked: Sequence[CandidateResult], rule: str) -> list[str]:
-    """Return the ids of the candidates that are trained again and tested: best | per_backbone | all."""
+def finalists(ranked: Sequence[CandidateResult], rule: str) -> list[CandidateResult]:
+    """Return the candidates that are trained again and tested, best first: best | per_backbone | all."""
     if rule == "best":
-        return [ranked[0].id]
+        return [ranked[0]]
     if rule == "all":
-        return [result.id for result in ranked]
-    first: dict[tuple[str, str], str] = {}
+        return list(ranked)
+    first: dict[tuple[str, str], CandidateResult] = {}
     for result in ranked:
-        first.setdefault((result.backbone, result.settings["weights"]), result.id)
+        first.setdefault((result.backbone, result.settings["weights"]), result)
     return list(first.values())
 
 

@@ -35,6 +35,16 @@ class Goal:
     monitor: str
 
 
+def heads_unit(stage: str, network: Network, jobs: Sequence[Job]) -> tuple[object, ...]:
+    """Return the unit of all heads that train together."""
+    return (stage, network.name, [(job.key, job.epochs) for job in jobs])
+
+
+def whole_unit(stage: str, network: Network, job: Job) -> tuple[object, ...]:
+    """Return the unit of one training of a whole network."""
+    return (stage, network.name, job.key, job.epochs)
+
+
 class Learner(Protocol):
     """Trains the candidates of one network and applies what they learned."""
 
@@ -78,8 +88,7 @@ class HeadLearner:
                 progress=progress,
             )
 
-        unit = (stage, self.network.name, [job.key for job in jobs], [job.epochs for job in jobs])
-        together = store.trained(unit, compute)
+        together = store.trained(heads_unit(stage, self.network, jobs), compute)
         return [Trained((fit,), together.seconds / len(jobs)) for fit in together.fits]
 
     def parameters(self, candidate: Candidate) -> ParameterCounts:
@@ -147,7 +156,7 @@ class WholeLearner:
             return trained
 
     def _train_one(self, stage: str, job: Job, store: Jobs, progress: Progress) -> Trained:
-        unit = (stage, self.network.name, job.key, job.epochs)
+        unit = whole_unit(stage, self.network, job)
 
         def compute() -> list[Fit]:
             checkpoint = store.checkpoint(unit)

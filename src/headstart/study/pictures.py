@@ -56,5 +56,5 @@ def _mistakes(test: PredictionBlock) -> list[int]:
 
 
 def _jpeg(plan: Plan, parts: Parts, position: int) -> bytes:
-    encoded = plan.table.encoded(parts.rows[position])
+    encoded = plan.encoded(parts.rows[position])
     return decode.jpeg(decode.load(encoded, Resize(SIDE, SIDE, "pad" if plan.recipe.data.resize == "pad" else "crop")))

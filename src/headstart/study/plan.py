@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headstart import __version__, storage
-from headstart.backbones import catalog, weights
+from headstart.backbones import architectures, catalog, weights
 from headstart.backbones.catalog import Backbone
+from headstart.backbones.engine import backend_name
 from headstart.backbones.weights import WeightsFile
+from headstart.data import decode
 from headstart.data.decode import RESIZE_VERSION, Resize
-from headstart.data.images import ImageTable
+from headstart.data.images import ImageRow, ImageTable
 from headstart.data.split import Splits, split_table
-from headstart.errors import UsageError, WeightsError
+from headstart.errors import DataError, ImageError, UsageError, WeightsError
 from headstart.features.cache import Space
-from headstart.features.trunk import Engine
+from headstart.features.trunk import Engine, choose_engine
 from headstart.recipe import Candidate, DataRules, Head, Optimizer, Protocol, Recipe, Schedule
 
 SMALL_CNN = "small_cnn"
@@ -126,10 +134,10 @@ def _candidate(settings: Settings, name: str, rate: float) -> Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One backbone with its weights at one input size, and the candidates that use it."""
+    """One backbone with its weights at one input size, and the candidates that use it; ``name`` is unique in a plan."""
 
+    name: str
     backbone: Backbone
-    weights: str
     file: WeightsFile | None
     size: Resize
     seed: int
@@ -137,15 +145,12 @@ class Network:
     candidates: tuple[Candidate, ...]
 
     @property
-    def name(self) -> str:
-        """The readable name: backbone, and whether its weights are random."""
-        control = "-random" if self.weights == "random" and self.trainable == "none" else ""
-        return self.backbone.name + control
-
-    @property
     def weights_key(self) -> str:
-        """What the weights are: the file's SHA-256, or ``random:<seed>``."""
-        return self.file.sha256 if self.file else f"random:{self.seed}"
+        """What the weights are: the file's SHA-256, or the seed and what turns it into random weights."""
+        if self.file:
+            return self.file.sha256
+        keras = f"keras-{metadata.version('keras')}-{backend_name()}"
+        return f"random:{self.seed}:{keras}:{architectures.RANDOM_VERSION}"
 
     def space(self, engine: Engine, precision: str) -> Space:
         """Return the cache's key for this network's pooled features."""
@@ -160,6 +165,7 @@ class Network:
             width=self.size.width,
             resize=self.size.rule,
             resize_version=RESIZE_VERSION,
+            decoder=decode.decoders(),
             view="original",
             engine=engine.label,
             precision=precision,
@@ -174,11 +180,26 @@ class Plan:
     table: ImageTable
     splits: Splits
     networks: tuple[Network, ...]
+    engine: Engine
     study_id: str
 
     def default_folder(self) -> Path:
         """Return ``runs/<data>-<hash of data and settings>``."""
         return Path("runs") / f"{self.table.name}-{self.study_id[:10]}"
+
+    def encoded(self, row: ImageRow) -> bytes | NDArray[np.uint8]:
+        """Return the bytes (or decoded pixels) of an image.
+
+        Raises:
+            DataError: the file is gone, or is no longer the one that the table describes.
+        """
+        try:
+            encoded = self.table.encoded(row)
+        except ImageError as error:
+            raise DataError(f"{row.path}: {error}. Give the same command again to read all images anew.") from error
+        if isinstance(encoded, bytes) and hashlib.sha256(encoded).hexdigest() != row.sha256:
+            raise DataError(f"{row.path} changed since it was read. Give the same command again to read it anew.")
+        return encoded
 
 
 def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, folds_asked: bool) -> Plan:
@@ -189,34 +210,64 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
         WeightsError: weights are missing (all of them named).
     """
     splits = split_table(table, recipe.protocol, folds_asked=folds_asked)
+    engine = _engine(recipe)
     networks = _networks(recipe, weights_dir)
     identity = {
         "version": __version__,
         "recipe": recipe,
         "data": table.fingerprint,
         "weights": [network.weights_key for network in networks],
+        "arithmetic": [engine.label, backend_name(), decode.decoders()],
         "splits": [(row.path, row.split) for row in splits.rows],
         "rounds": [(one.repeat, one.fold, one.validation) for one in splits.rounds],
     }
-    return Plan(recipe, table, splits, networks, storage.digest_of(identity))
+    return Plan(recipe, table, splits, networks, engine, storage.digest_of(identity))
+
+
+def _engine(recipe: Recipe) -> Engine:
+    """Return what computes features on this machine; refuse what it cannot do."""
+    if backend_name() != "tensorflow":
+        raise UsageError(
+            f"A study needs Keras' TensorFlow backend: others cannot write the classifier's graph yet. "
+            f"Received: KERAS_BACKEND={backend_name()}."
+        )
+    engine = choose_engine()
+    if engine.name == "keras" and recipe.precision != "f32":
+        raise UsageError("precision bf16 needs the OpenVINO engine; here Keras computes features. Use f32.")
+    return engine
 
 
 def _networks(recipe: Recipe, weights_dir: Path | None) -> tuple[Network, ...]:
-    groups: dict[tuple[str, str, int, str], list[Candidate]] = {}
-    for candidate in recipe.candidates:
-        key = (candidate.backbone, candidate.weights, candidate.image_size, candidate.trainable)
-        groups.setdefault(key, []).append(candidate)
+    """Group the candidates: those of one network share features, or one traced training."""
+    groups: dict[Hashable, list[Candidate]] = {}
+    for one in recipe.candidates:
+        head = one.head if one.trainable == "all" else None
+        groups.setdefault((one.network, one.image_size, one.trainable, head), []).append(one)
+    names = _unique([candidates[0] for candidates in groups.values()])
     problems: list[str] = []
     networks = []
-    for (name, kind, size, trainable), candidates in groups.items():
-        backbone = catalog.find(name)
+    for name, candidates in zip(names, groups.values(), strict=True):
+        first, backbone = candidates[0], catalog.find(candidates[0].backbone)
+        size = Resize(first.image_size, first.image_size, recipe.data.resize)
         try:
-            file = weights.require(backbone, weights_dir=weights_dir) if kind == "imagenet" else None
+            file = weights.require(backbone, weights_dir=weights_dir) if first.weights == "imagenet" else None
         except WeightsError as error:
             problems.append(str(error))
             continue
-        resize = Resize(size, size, recipe.data.resize)
-        networks.append(Network(backbone, kind, file, resize, recipe.protocol.seed, trainable, tuple(candidates)))
+        networks.append(Network(name, backbone, file, size, recipe.protocol.seed, first.trainable, tuple(candidates)))
     if problems:
         raise WeightsError("\n".join(problems))
     return tuple(networks)
+
+
+def _unique(firsts: Sequence[Candidate]) -> list[str]:
+    """Return a name for every network: plain where that is enough, else with its size, else with a number too."""
+    plain = [one.network for one in firsts]
+    sized = [f"{one.network}-{one.image_size}" for one in firsts]
+    names = []
+    for place, name in enumerate(plain):
+        if plain.count(name) > 1:
+            name = sized[place]
+            name += f"-{sized[: place + 1].count(name)}" if sized.count(name) > 1 else ""
+        names.append(name)
+    return names

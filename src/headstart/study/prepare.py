@@ -80,7 +80,7 @@ class Preparation:
         self._plan, self._parts, self._trunks, self._place = plan, parts, trunks, place
         self._images = ImageSet(
             keys=tuple(row.sha256 for row in parts.rows),
-            encoded=lambda position: plan.table.encoded(parts.rows[position]),
+            encoded=lambda position: plan.encoded(parts.rows[position]),
         )
 
     def all(self) -> list[Prepared]:

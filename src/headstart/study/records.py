@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 
 from headstart import __version__
 from headstart.data.audit import Audit
+from headstart.machine import core_count, memory_bytes
 from headstart.runs.folder import (
     CandidateTiming,
     Environment,
@@ -59,19 +59,13 @@ def environment(place: Workplace) -> Environment:
         python=platform.python_version(),
         system=platform.platform(),
         processor=platform.processor() or platform.machine(),
-        cores=os.cpu_count() or 1,
-        memory_bytes=_memory_bytes(),
+        cores=core_count(),
+        memory_bytes=memory_bytes(),
         backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
         engine=place.engine.label,
         command=place.command,
         packages=versions,
     )
-
-
-def _memory_bytes() -> int | None:
-    if sys.platform == "win32" or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return None
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def result_rows(judged: Sequence[Judged], parts: Parts) -> Iterator[ResultRow]:

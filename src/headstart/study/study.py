@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from headstart.data.audit import audit
+from headstart.errors import StudyError
+from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import Summary
 from headstart.study import records
 from headstart.study.conclude import open_test, train_finals
 from headstart.study.finish import save_classifier, summarise
 from headstart.study.forecast import duration, forecast
-from headstart.study.judge import best_first, candidate_result, finalists, judge
+from headstart.study.judge import candidate_result, finalists, judge, with_failure
 from headstart.study.parts import make_parts
 from headstart.study.pictures import pictures
 from headstart.study.plan import Plan
@@ -38,14 +40,16 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     with watch.stage("training"):
         judged = judge(prepared, parts, protocol.seed, place)
     results = [candidate_result(one, len(classes)) for one in judged]
-    ranked = best_first(results, protocol.monitor)
+    if not any(result.cv for result in results):
+        raise StudyError(f"Every candidate failed. The first: {results[0].reason}")
 
-    chosen = finalists(ranked, protocol.finals)
     with watch.stage("final training"):
-        finals = train_finals([result for result in ranked if result.id in chosen], judged, parts, protocol.seed, place)
+        chosen = finalists(best_first(results, protocol.monitor), protocol.finals)
+        finals, failures = train_finals(chosen, judged, parts, protocol.seed, place)
+    results = [with_failure(result, failures.get(result.id)) for result in results]
     with watch.stage("test"):
         opened = open_test(finals, parts, classes, place)
-    summary = summarise(plan, results, ranked, opened)
+    summary = summarise(plan, results, opened)
 
     with watch.stage("classifier"):
         best = next(number for number, final in enumerate(finals) if final.id == summary.best)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from headstart import storage
 from headstart.features.cache import FeatureCache
-from headstart.features.trunk import Engine, choose_engine
+from headstart.features.trunk import Engine
 from headstart.progress import Progress
 from headstart.runs.folder import RunFolder
 from headstart.study.jobs import Jobs
+from headstart.study.plan import Plan
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Workplace:
     command: str
 
 
-def open_workplace(folder: RunFolder, study_id: str, progress: Progress, command: str) -> Workplace:
-    """Return the workplace of a study in its run folder, with this machine's cache and engine."""
-    cache = FeatureCache(storage.cache_folder())
-    return Workplace(folder, Jobs(folder.jobs, study_id), cache, choose_engine(), progress, Stopwatch(), command)
+def open_workplace(folder: RunFolder, plan: Plan, progress: Progress, *, command: str) -> Workplace:
+    """Return the workplace of a plan in its run folder, with this machine's cache."""
+    jobs, cache = Jobs(folder.jobs, plan.study_id), FeatureCache(storage.cache_folder())
+    return Workplace(folder, jobs, cache, plan.engine, progress, Stopwatch(), command)

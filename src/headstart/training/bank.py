@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.features.trunk import core_count
+from headstart.machine import core_count
 from headstart.progress import SILENT, Progress
 from headstart.training.group import BankData, HeadGroup
 from headstart.training.heads import Fit, Floats, Job, parameter_count
