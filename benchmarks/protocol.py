@@ -1,8 +1,8 @@
 """How much faster the main job is than plain Keras, measured side by side on one machine.
 
 The protocol: learning rates x folds x epochs with a frozen backbone, then one final training per rate. headstart runs
-all of it, reading and features included. Plain Keras (frozen backbone inside the model, ``fit`` on images read from their files)
-runs one epoch of one fold; its time per image is scaled to the whole protocol, as the table says.
+all of it, reading and features included. Plain Keras (frozen backbone inside the model, ``fit`` on images read from
+their files) runs one epoch of one fold; its time per image is scaled to the whole protocol, as the table says.
 
     python benchmarks/protocol.py PHOTOS --weights-dir WEIGHTS [--backbone mobilenet] [--runs 3] [--json FILE]
 """

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,6 @@ def test_without_binding_all_cores_count(monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_memory_is_what_the_kernel_says():
-    with open("/proc/meminfo") as lines:
+    with Path("/proc/meminfo").open() as lines:
         kibibytes = int(next(lines).split()[1])
     assert memory_bytes() == kibibytes * 1024

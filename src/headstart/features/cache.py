@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
+import time
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,11 @@ DEFAULT_LIMIT_BYTES = 20 * 10**9
 MAGIC = b"HSFEAT1\n"
 SPACE_FILE, SPEED_FILE = "space.json", "milliseconds_per_image.json"
 KEY_BYTES = 32
+ABANDONED_SECONDS = 3600
+"""A half-written file older than this belongs to no running study."""
 _HEADER_BYTES = 512
+# what writing raises when another process removes the folder meanwhile; the second is mkdir's
+_CLEARED = (FileNotFoundError, FileExistsError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ class FeatureCache:
         try:
             try:
                 self._add(space, keys, values)
-            except FileNotFoundError:  # another process cleared the cache meanwhile
+            except _CLEARED:
                 self._add(space, keys, values)
         except OSError as error:
             raise CacheError(
@@ -150,7 +154,7 @@ class FeatureCache:
 
     def note_milliseconds_per_image(self, space: Space, milliseconds: float) -> None:
         """Keep the measured time for one image beside the features."""
-        with contextlib.suppress(FileNotFoundError):  # another process cleared the cache meanwhile
+        with contextlib.suppress(*_CLEARED):
             storage.write_json(self._folder(space) / SPEED_FILE, milliseconds)
 
     def evict(self) -> None:
@@ -185,14 +189,16 @@ class FeatureCache:
     def clear(self) -> int:
         """Remove all features; return the number of bytes freed.
 
-        What a running study writes meanwhile may stay, and what cannot be removed does.
+        What a running study is writing stays, with the folders that it needs, and so does what cannot be removed.
         """
         freed = 0
-        for path, stat in self._shards():
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-                freed += stat.st_size
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in _listed(self.folder):
+            for path in _listed(folder):
+                with contextlib.suppress(OSError):
+                    stat = path.stat()
+                    if path.suffix != ".part" or stat.st_mtime < time.time() - ABANDONED_SECONDS:
+                        path.unlink()
+                        freed += stat.st_size
         return freed
 
     def _folder(self, space: Space) -> Path:
