@@ -17,8 +17,8 @@ SOURCE = ROOT / "src" / "headstart"
 
 # A room imports only rooms that stand before it.
 ROOMS = (
-    *("errors", "storage", "progress", "machine", "recipe", "evaluation", "data", "backbones", "features", "training"),
-    *("classifier", "runs", "study", "report", "api", "doctor", "options", "terminal", "cli"),
+    *("version", "errors", "storage", "progress", "machine", "recipe", "evaluation", "data", "backbones", "features"),
+    *("training", "classifier", "runs", "study", "report", "api", "doctor", "options", "terminal", "cli"),
 )
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headstart.version import __version__
+
 if TYPE_CHECKING:
     from headstart.api import Result, Settings, compare, demo
 
-__version__ = "0.1.0"
 __all__ = ["Result", "Settings", "__version__", "compare", "demo"]
 
 

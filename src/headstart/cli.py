@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headstart import __version__, options
+from headstart import options
 from headstart.errors import HeadstartError, MissingExtraError
+from headstart.version import __version__
 
 if TYPE_CHECKING:
     from headstart.api import Result

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from headstart import __version__, storage
+from headstart import storage
 from headstart.backbones import catalog, weights
 from headstart.errors import HeadstartError
 from headstart.machine import core_count, memory_bytes
+from headstart.version import __version__
 
 BASE = ("numpy", "pillow", "openvino", "click", "rich")
 STUDY = ("keras", "scipy", "scikit-learn", "matplotlib", "jinja2", "tomli-w")

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart import __version__, storage
+from headstart import storage
 from headstart.data.decode import RESIZE_VERSION, Resize
 from headstart.errors import ClassifierError
 from headstart.features import graph
+from headstart.version import __version__
 
 if TYPE_CHECKING:
     import openvino as ov

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart import __version__, storage
+from headstart import storage
 from headstart.backbones import architectures, catalog, weights
 from headstart.backbones.catalog import Backbone
 from headstart.backbones.engine import backend_name
@@ -24,6 +24,7 @@ from headstart.errors import DataError, ImageError, UsageError, WeightsError
 from headstart.features.cache import Space
 from headstart.features.trunk import Engine, choose_engine
 from headstart.recipe import Candidate, DataRules, Head, Optimizer, Protocol, Recipe, Schedule
+from headstart.version import __version__
 
 SMALL_CNN = "small_cnn"
 CONTROL_RATE = 1e-3

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 
-from headstart import __version__
 from headstart.data.audit import Audit
 from headstart.machine import core_count, memory_bytes
 from headstart.runs.folder import (
@@ -27,6 +26,7 @@ from headstart.study.plan import Plan
 from headstart.study.prepare import Prepared
 from headstart.study.workplace import Workplace
 from headstart.training.heads import EpochRow, Fit
+from headstart.version import __version__
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "openvino", "numpy", "scipy", "pillow")
 
