@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart import storage
-from headstart.data.audit import audit
 from headstart.errors import UsageError
 from headstart.evaluation.results import Summary
 from headstart.progress import SILENT, Progress
@@ -121,7 +120,7 @@ def _say_what_was_found(plan: Plan, progress: Progress) -> None:
         f"{len(rows) - aside:,} images of {len(plan.table.classes)} classes, {aside} set aside; "
         f"{len(plan.recipe.candidates)} candidates."
     )
-    for sentence in (*plan.splits.notes, *audit(plan.table, plan.splits).warnings):
+    for sentence in (*plan.splits.notes, *plan.audit.warnings):
         progress.say(sentence)
 
 

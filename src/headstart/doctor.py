@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from headstart import storage
 from headstart.backbones import catalog, weights
+from headstart.backbones.engine import backend_name
 from headstart.errors import HeadstartError
 from headstart.machine import core_count, memory_bytes
 from headstart.version import __version__
@@ -58,7 +58,7 @@ def _version(package: str) -> str | None:
 
 
 def _backend() -> Check:
-    name = os.environ.get("KERAS_BACKEND", "tensorflow")
+    name = backend_name()
     found = [f"{package} {_version(package)}" for package in BACKENDS.get(name, (name,)) if _version(package)]
     if not found:
         return Check("Keras backend", False, f"{name} missing. Install with: pip install 'headstart[cpu]'")

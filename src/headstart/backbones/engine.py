@@ -28,7 +28,7 @@ def keras_module() -> ModuleType:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    backend = os.environ["KERAS_BACKEND"] = backend_name()
     try:
         with _without_stderr():
             return importlib.import_module("keras")

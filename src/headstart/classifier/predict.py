@@ -54,8 +54,7 @@ class Classifier:
         self.info = info
         model = graph.openvino_module().Core().read_model(folder / bundle.GRAPH_FILE)
         model.reshape([-1, info.input.height, info.input.width, 3])
-        outputs = (graph.PROBABILITIES, graph.LOGITS)
-        self._trunk = OpenVinoTrunk(model, precision=info.precision, outputs=outputs)
+        self._trunk = OpenVinoTrunk(model, precision=info.precision, output=graph.PROBABILITIES)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -40,9 +40,9 @@ _CLEARED = (FileNotFoundError, FileExistsError)
 class Space:
     """Everything that decides a feature's value, except the image.
 
-    ``weights`` is the SHA-256 of the pretrained file or ``random:<seed>``; ``cut`` says where the trunk ends;
-    ``decoder`` and
-    ``engine`` name what decoded and what computed, with versions; ``view`` names the augmentation view.
+    ``weights`` is the SHA-256 of the pretrained file, or the seed and what turns it into weights; ``cut`` says where
+    the trunk ends; ``decoder`` and ``engine`` name what decoded and what computed, with versions; ``view`` names the
+    augmentation view.
     """
 
     backbone: str

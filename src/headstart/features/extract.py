@@ -90,9 +90,12 @@ class _ShardWriter:
         self._lock = threading.Lock()
         self._waiting: list[tuple[int, Features]] = []
         self.features: Features | None = None
+        self.seconds = 0.0
 
-    def add(self, indices: Sequence[int], values: Features) -> None:
+    def add(self, indices: Sequence[int], values: Features, seconds: float) -> None:
+        """Take features that a trunk computed in so many seconds."""
         with self._lock:
+            self.seconds += seconds
             if self.features is None:
                 self.features = np.empty((len(self._keys), *values.shape[1:]), values.dtype)
             self.features[list(indices)] = values
@@ -165,8 +168,13 @@ class _Filling:
             chosen = pixels if len(wanted) == len(indices) else pixels[wanted]
             start = time.perf_counter()
             features = self.trunk.run(chosen)
-            self.seconds += time.perf_counter() - start
-            self._writer.add([indices[place] for place in wanted], features)
+            seconds = time.perf_counter() - start
+            self._writer.add([indices[place] for place in wanted], features, seconds)
+
+    @property
+    def computing_seconds(self) -> float:
+        """Seconds spent in the trunk, added up over all workers."""
+        return self._writer.seconds
 
     def flush(self) -> None:
         self._writer.flush()
@@ -203,9 +211,9 @@ def _fill(
             for filling in active:
                 filling.flush()
     # what all spent together, decoding included, is shared out by what each trunk computed
-    elapsed, computed = time.perf_counter() - start, sum(filling.seconds for filling in active)
+    elapsed, computed = time.perf_counter() - start, sum(filling.computing_seconds for filling in active)
     for filling in active:
-        filling.seconds *= elapsed / computed
+        filling.seconds = elapsed * filling.computing_seconds / computed
 
 
 def decode_all(images: ImageSet, size: Resize, *, progress: Progress = SILENT) -> Pixels:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.backbones.catalog import Preprocessing
+from headstart.backbones.engine import backend_name
 from headstart.data.decode import Resize
 from headstart.features import graph
 from headstart.machine import core_count
@@ -48,29 +49,26 @@ class OpenVinoTrunk:
 
     Args:
         model: a graph of ``features.graph`` whose input has the network's size.
-        outputs: which outputs ``run_all`` returns.
+        output: which output of the graph ``run`` returns.
         precision: ``f32`` or ``bf16``; OpenVINO's own default is bf16 on some CPUs.
     """
 
     batch_size = OPENVINO_BATCH
 
-    def __init__(self, model: ov.Model, *, precision: str, outputs: tuple[str, ...] = (graph.FEATURES,)) -> None:
+    def __init__(self, model: ov.Model, *, precision: str, output: str = graph.FEATURES) -> None:
         self.workers = core_count()
-        self._outputs = outputs
+        self._output = output
         self._compiled = (
             graph.openvino_module().Core().compile_model(model, "CPU", _cpu_settings(precision, self.workers))
         )
         self._local = threading.local()
 
     def run(self, pixels: Pixels) -> Features:
-        """Return features ``(n, channels)`` of pixels ``(n, height, width, 3)``."""
-        return self.run_all(pixels)[0]
-
-    def run_all(self, pixels: Pixels) -> tuple[Features, ...]:
-        """Return the chosen outputs for pixels ``(n, height, width, 3)``."""
+        """Return the output ``(n, ...)``, features unless another was chosen, of pixels ``(n, height, width, 3)``."""
         request = self._request()
         request.infer({graph.IMAGE: pixels}, share_inputs=True)
-        return tuple(request.get_tensor(name).data.copy() for name in self._outputs)
+        output: Features = request.get_tensor(self._output).data.copy()
+        return output
 
     def _request(self) -> Any:
         if not hasattr(self._local, "request"):
@@ -123,8 +121,7 @@ def choose_engine(preferred: str | None = None) -> Engine:
     wanted = preferred or os.environ.get("HEADSTART_ENGINE", "")
     if wanted != "keras" and util.find_spec("openvino") and (wanted == "openvino" or not _gpu_is_likely()):
         return Engine("openvino", metadata.version("openvino"))
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    return Engine("keras", f"{metadata.version('keras')}-{backend}")
+    return Engine("keras", f"{metadata.version('keras')}-{backend_name()}")
 
 
 def _gpu_is_likely() -> bool:

@@ -63,11 +63,12 @@ class _Measurement:
 
     def __init__(self, plan: Plan, parts: Parts, trunks: TrunkStore, place: Workplace) -> None:
         self._plan, self._parts, self._trunks, self._place = plan, parts, trunks, place
-        self._keys = [row.sha256 for row in parts.rows]
+        keys = [row.sha256 for row in parts.rows]
+        self._missing = {network.name: self._to_decode(network, keys) for network in plan.networks}
 
     def forecast(self) -> Forecast:
-        networks = self._plan.networks
-        seconds, missing = 0.0, {network.name: self._missing(network) for network in networks}
+        networks, missing = self._plan.networks, self._missing
+        seconds = 0.0
         with self._place.progress.track("Measuring for the forecast", total=len(networks), unit="networks") as advance:
             for network in networks:
                 measure = self._frozen if network.trainable == "none" else self._whole
@@ -80,12 +81,12 @@ class _Measurement:
         size = sum(missing[network.name] * network.backbone.channels for network in frozen) * BYTES_PER_VALUE
         return Forecast(seconds, size)
 
-    def _missing(self, network: Network) -> int:
+    def _to_decode(self, network: Network, keys: Sequence[str]) -> int:
         """Return how many images are still to be decoded for a network."""
         if network.trainable == "none":
             space = network.space(self._plan.engine, self._plan.recipe.precision)
-            return self._place.cache.missing(space, self._keys)
-        return len(self._keys)
+            return self._place.cache.missing(space, keys)
+        return len(keys)
 
     def _decoding(self) -> float:
         """Return seconds per image on all cores."""
@@ -95,7 +96,7 @@ class _Measurement:
         return _timed(work) / len(sample) / core_count()
 
     def _frozen(self, network: Network) -> float:
-        missing = self._missing(network)
+        missing = self._missing[network.name]
         jobs = self._jobs(network)
         seconds = missing * self._trunk(network) if missing else 0.0
         if self._place.jobs.finished(heads_unit("rounds", network, jobs)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import math
 import time
 import zipfile
 import zlib
@@ -132,20 +131,11 @@ def _fit(number: int, fields: dict[str, Any], arrays: Mapping[str, NDArray[Any]]
 
     return Fit(
         key=fields["key"],
-        history=storage.from_plain(tuple[EpochRow, ...], _with_nan(fields["history"])),
+        history=storage.from_plain(tuple[EpochRow, ...], fields["history"]),
         best_epoch=fields["best_epoch"],
         weights=stored("weights"),
         validation_logits=next(iter(stored("validation_logits")), None),
-        best=storage.from_plain(Scores, _with_nan(fields["best"])),
-        last=storage.from_plain(Scores, _with_nan(fields["last"])),
+        best=storage.from_plain(Scores, fields["best"]),
+        last=storage.from_plain(Scores, fields["last"]),
         backbone_weights=stored("backbone_weights"),
     )
-
-
-def _with_nan(value: Any) -> Any:
-    """Give back the NaN of a diverged training's loss, which JSON keeps as null."""
-    if isinstance(value, list):
-        return [_with_nan(item) for item in value]
-    if isinstance(value, dict):
-        return {key: math.nan if key == "loss" and item is None else _with_nan(item) for key, item in value.items()}
-    return value

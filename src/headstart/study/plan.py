@@ -17,6 +17,7 @@ from headstart.backbones.catalog import Backbone
 from headstart.backbones.engine import backend_name
 from headstart.backbones.weights import WeightsFile
 from headstart.data import decode
+from headstart.data.audit import Audit, audit
 from headstart.data.decode import RESIZE_VERSION, Resize
 from headstart.data.images import ImageRow, ImageTable
 from headstart.data.split import Splits, split_table
@@ -182,6 +183,7 @@ class Plan:
     splits: Splits
     networks: tuple[Network, ...]
     engine: Engine
+    audit: Audit
     study_id: str
 
     def default_folder(self) -> Path:
@@ -222,7 +224,7 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
         "splits": [(row.path, row.split) for row in splits.rows],
         "rounds": [(one.repeat, one.fold, one.validation) for one in splits.rounds],
     }
-    return Plan(recipe, table, splits, networks, engine, storage.digest_of(identity))
+    return Plan(recipe, table, splits, networks, engine, audit(table, splits), storage.digest_of(identity))
 
 
 def _engine(recipe: Recipe) -> Engine:

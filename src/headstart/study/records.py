@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 
-from headstart.data.audit import Audit
+from headstart.backbones.engine import backend_name
 from headstart.machine import core_count, memory_bytes
 from headstart.runs.folder import (
     CandidateTiming,
@@ -31,7 +30,7 @@ from headstart.version import __version__
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "openvino", "numpy", "scipy", "pillow")
 
 
-def write_inputs(plan: Plan, audit: Audit, place: Workplace) -> None:
+def write_inputs(plan: Plan, place: Workplace) -> None:
     """Write what is known before the work: recipe, environment, images, folds, audit."""
     folder = place.folder
     folder.write_study(plan.recipe.to_toml())
@@ -42,7 +41,7 @@ def write_inputs(plan: Plan, audit: Audit, place: Workplace) -> None:
         for one in plan.splits.rounds
         for index in one.validation
     )
-    folder.write_audit(audit)
+    folder.write_audit(plan.audit)
     folder.log("started", study=plan.study_id, headstart=__version__)
 
 
@@ -61,7 +60,7 @@ def environment(place: Workplace) -> Environment:
         processor=platform.processor() or platform.machine(),
         cores=core_count(),
         memory_bytes=memory_bytes(),
-        backend=os.environ.get("KERAS_BACKEND", "tensorflow"),
+        backend=backend_name(),
         engine=place.engine.label,
         command=place.command,
         packages=versions,

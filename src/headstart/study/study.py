@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from headstart.data.audit import audit
 from headstart.errors import StudyError
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import Summary
@@ -28,7 +27,7 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     """
     protocol, classes, watch = plan.recipe.protocol, plan.table.classes, place.stopwatch
     parts = make_parts(plan.splits, classes)
-    records.write_inputs(plan, audit(plan.table, plan.splits), place)
+    records.write_inputs(plan, place)
     trunks = TrunkStore(place, plan.recipe.precision)
 
     with watch.stage("forecast"):
