@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from headstart import cli, options
-from headstart.study.plan import Settings
+from headstart.recipe import builtin
+from headstart.study.settings import Settings
 
 
 @pytest.fixture
@@ -229,6 +231,109 @@ def test_weights_verify_tells_a_damaged_file(headstart, tmp_path):
     status, out, _ = headstart("weights", "verify", "--weights-dir", "w")
     assert status == 1
     assert "damaged" in out
+
+
+def test_run_hands_everything_to_the_python_door(headstart, monkeypatch):
+    given = {}
+
+    def remember(recipe, **others):
+        given.update(others, recipe=recipe)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("headstart.api.run", remember)
+    settings = ["--set", "train.epochs=1", "--set", "data.limit=20", "--weights-dir", "w", "--out", "r", "--fresh"]
+    status, _, _ = headstart("run", "mnist-vgg16", "--data", "photos", *settings, "--quiet")
+    assert status == 130
+    del given["progress"]
+    assert given == {
+        "recipe": "mnist-vgg16",
+        "data": Path("photos"),
+        "overrides": ("train.epochs=1", "data.limit=20"),
+        "weights_dir": Path("w"),
+        "out": Path("r"),
+        "fresh": True,
+    }
+
+
+BAD_RUNS = [
+    (["mnist-vgg17"], ["There is no recipe 'mnist-vgg17'. Did you mean 'mnist-vgg16'?"]),
+    (["mine.toml"], ["There is no recipe file mine.toml"]),
+    (["mnist-vgg16"], ["The recipe mnist-vgg16 needs images. Name their folder: --data DATA."]),
+    (["mnist-vgg16", "--set", "train.epoch=5"], ["--set train.epoch: there is no such key. Did you mean 'train.ep"]),
+    (
+        ["mnist-vgg16", "--set", "train.epochs=0", "--set", "weights"],
+        ["--set 'weights' must be KEY=VALUE", "train.epochs must be between 1 and 100000. Received: 0."],
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "lines"), BAD_RUNS, ids=lambda value: str(value)[:40])
+def test_bad_runs_say_everything_and_write_nothing(headstart, tmp_path, arguments, lines):
+    status, out, error = headstart("run", *arguments, "--quiet")
+    assert (status, out) == (2, "")
+    assert all(line.startswith(f"Error: {start}") for line, start in zip(error.splitlines(), lines, strict=True))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recipes_are_listed_one_line_each(headstart):
+    status, out, error = headstart("recipes")
+    assert (status, error) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == ["recipe", *builtin.names()]
+    rows = json.loads(headstart("recipes", "--json")[1])
+    assert [row["name"] for row in rows] == list(builtin.names())
+    assert all(row["title"] and row["title"] in out for row in rows)
+
+
+def test_a_recipe_is_printed_as_it_is_written(headstart, tmp_path):
+    name = builtin.names()[0]
+    text = builtin.path(name).read_text(encoding="utf-8")
+    assert headstart("recipes", name) == (0, text, "")
+    (tmp_path / "mine.toml").write_text("# no recipe yet\n")
+    assert headstart("recipes", "mine.toml") == (0, "# no recipe yet\n", "")
+    status, out, error = headstart("recipes", "linnaeus5-mobilnet")
+    assert (status, out) == (2, "")
+    assert "Did you mean 'linnaeus5-mobilenet'?" in error
+
+
+def test_a_recipe_as_json_has_every_setting_and_the_layers(headstart, tmp_path):
+    (tmp_path / "mine.toml").write_text(SMALL_RECIPE)
+    status, out, error = headstart("recipes", "mine.toml", "--json")
+    assert (status, error) == (0, "")
+    answer = json.loads(out)
+    assert [one["head"]["layers"] for one in answer["recipe"]["candidates"]] == [[], ["dense 7"]]
+    assert [one["candidate"] for one in answer["candidates"]] == ["small_cnn-none", "small_cnn-7"]
+    plain, deep = answer["candidates"]
+    assert plain["parameters"]["total"] == sum(row["parameters"] for row in plain["layers"])
+    channels = plain["layers"][-1]["parameters"] // 3 - 1
+    assert deep["parameters"]["total"] - plain["parameters"]["total"] == (
+        (channels + 1) * 7 + 8 * 3 - (channels + 1) * 3
+    )
+    assert plain["layers"][-1]["output_shape"] == [None, 3]
+    assert [phase["trainable"] for phase in plain["phases"]] == plain["parameters"]["per_phase"]
+    assert all(one["trainable"] + one["non_trainable"] == one["total"] for one in (*plain["phases"], *deep["phases"]))
+
+
+SMALL_RECIPE = """
+classes = ["a", "b", "c"]
+backbone = "small_cnn"
+weights = "random"
+image_size = 8
+train.phases = [{epochs = 1, trainable = "all"}]
+grid."head.layers" = [[], ["dense 7"]]
+"""
+
+
+def test_a_broken_recipe_says_all_its_problems_one_line_each(headstart, tmp_path):
+    (tmp_path / "bad.toml").write_text('backbone = "mobilnet"\nimage_size = "x"\ntrain.epoch = 5\n[grid]\nepochs = [1]')
+    for command in (["run", "bad.toml"], ["recipes", "bad.toml", "--json"]):
+        status, out, error = headstart(*command)
+        assert (status, out) == (2, "")
+        for key in ("image_size must be", "train.epoch: there is no", "grid.epochs: there is no", "mobilnet"):
+            assert len([line for line in error.splitlines() if key in line and line.startswith("Error: ")]) == 1
+    (tmp_path / "broken.toml").write_text("a = 1\nb = [")
+    status, _, error = headstart("recipes", "broken.toml", "--json")
+    assert status == 2
+    assert re.fullmatch(r"Error: broken\.toml is no TOML: .*line 2.*\n", error)
 
 
 @pytest.mark.slow

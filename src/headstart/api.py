@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from headstart import storage
-from headstart.errors import UsageError
+from headstart.errors import UsageError, did_you_mean
 from headstart.evaluation.results import Summary
 from headstart.progress import SILENT, Progress
-from headstart.recipe import Candidate, Head, Optimizer, Protocol, Recipe
-from headstart.study.plan import Plan, Settings, make_plan, recipe_from
+from headstart.recipe import Candidate, Optimizer, Protocol, Recipe, Training
+from headstart.recipe.reader import Draft, read
+from headstart.study.layers import CandidateLayers, candidate_layers
+from headstart.study.networks import network_problems, with_sizes
+from headstart.study.plan import Plan, make_plan
+from headstart.study.settings import Settings, recipe_from
 
-__all__ = ["Result", "Settings", "compare", "demo"]
+__all__ = ["CandidateLayers", "Result", "Settings", "compare", "demo", "describe", "read_recipe", "run"]
 
 
 NO_WEIGHTS = (
     "No pretrained weights were found, so only small_cnn runs, from scratch. Get some with `headstart weights fetch "
     "mobilenet mobilenet_v2 resnet50`, or name a folder with --weights-dir."
+)
+
+
+SIGMOID = (
+    "A sigmoid output is meant for images that may belong to several classes. Here each has one: the sigmoids are "
+    "divided by their sum, and a softmax output would serve better."
 )
 
 
@@ -61,10 +73,92 @@ def compare(
     settings = settings or Settings()
     folder = Path(weights_dir) if weights_dir else None
     recipe = recipe_from(settings, weights_dir=folder)
-    table = read_table(data, group_by=settings.group_by, progress=progress, cache=storage.cache_folder())
+    table = read_table(data, rules=recipe.data, progress=progress, cache=storage.cache_folder())
     plan = make_plan(table, recipe, weights_dir=folder, folds_asked=settings.folds is not None)
     if not settings.backbones and not any(one.weights == "imagenet" for one in recipe.candidates):
         progress.say(NO_WEIGHTS)
+    return execute(plan, out=out, fresh=fresh, progress=progress)
+
+
+def read_recipe(recipe: str | Path, overrides: Sequence[str] = (), *, only: Sequence[str] = ()) -> Recipe:
+    """Return a built-in recipe by its name, or the recipe of a file, with ``key=value`` overrides.
+
+    ``only`` names the candidates that are kept; without it all are.
+
+    Raises:
+        UsageError: everything that is wrong with it, also what only its networks can tell, one line per problem.
+    """
+    return with_sizes(_chosen(_sound_draft(recipe, overrides).recipe(), only))
+
+
+def _sound_draft(recipe: str | Path, overrides: Sequence[str]) -> Draft:
+    draft = read(recipe, overrides)
+    problems = dict.fromkeys([*draft.problems, *network_problems(draft.candidates)])
+    if problems:
+        raise UsageError("\n".join(problems))
+    return draft
+
+
+def _chosen(recipe: Recipe, only: Sequence[str]) -> Recipe:
+    """Return a recipe with some of its candidates, and with what was published for them."""
+    names = [one.id for one in recipe.candidates]
+    if unknown := [name for name in only if name not in names]:
+        hint = did_you_mean(unknown[0], names)
+        raise UsageError(f"The recipe has no candidate {unknown[0]!r}.{hint} It has: {', '.join(names)}.")
+    if not only:
+        return recipe
+    return dataclasses.replace(
+        recipe,
+        candidates=tuple(one for one in recipe.candidates if one.id in only),
+        published=tuple(one for one in recipe.published if one.candidate in only),
+    )
+
+
+def describe(recipe: Recipe) -> tuple[CandidateLayers, ...]:
+    """Return every candidate's layer table and numbers of weights. The recipe names its classes, so no data is needed.
+
+    Raises:
+        UsageError: the recipe names no classes.
+    """
+    if not recipe.classes:
+        raise UsageError("The recipe names no classes, so its output layer has no size. Add classes = [...] to it.")
+    return tuple(candidate_layers(candidate, len(recipe.classes)) for candidate in recipe.candidates)
+
+
+def run(
+    recipe: str | Path,
+    *,
+    data: str | Path,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    out: str | Path | None = None,
+    weights_dir: str | Path | None = None,
+    fresh: bool = False,
+    progress: Progress = SILENT,
+) -> Result:
+    """Run a recipe on labelled images.
+
+    Args:
+        recipe: the name of a built-in recipe, or a TOML file.
+        data: as for ``compare``.
+        overrides: ``key=value`` texts that win over the recipe, such as ``train.epochs=5``.
+        only: names of the candidates to run; without any, all of them run.
+        out, weights_dir, fresh, progress: as for ``compare``.
+
+    Raises:
+        HeadstartError: recipe, data or weights cannot be used; the message says what to do.
+    """
+    from headstart.data.images import read_table
+
+    draft = _sound_draft(recipe, overrides)
+    for note in draft.notes:
+        progress.say(note)
+    resolved = with_sizes(_chosen(draft.recipe(), only))
+    folder = Path(weights_dir) if weights_dir else None
+    table = read_table(data, rules=resolved.data, progress=progress, cache=storage.cache_folder())
+    plan = make_plan(table, resolved, weights_dir=folder, folds_asked=resolved.protocol.kind == "folds")
+    if resolved.classes and set(table.classes) != set(resolved.classes):
+        progress.say(f"The recipe was written for the classes {', '.join(resolved.classes)}; these images show others.")
     return execute(plan, out=out, fresh=fresh, progress=progress)
 
 
@@ -79,11 +173,16 @@ def demo(*, out: str | Path | None = None, fresh: bool = False, progress: Progre
 def demo_recipe() -> Recipe:
     """Return the recipe of ``demo``: two rates of each network, five folds."""
     small = [
-        Candidate("small_cnn", "random", "all", 8, Head(), Optimizer("adam", rate), batch_size=64, epochs=12)
+        Candidate(
+            "small_cnn",
+            weights="random",
+            image_size=8,
+            train=Training(12, batch_size=64, optimizer=Optimizer("adam", rate), trainable="all"),
+        )
         for rate in (3e-3, 1e-3)
     ]
     control = [
-        Candidate("mobilenet", "random", "none", 32, Head(), Optimizer("adam", rate), epochs=30)
+        Candidate("mobilenet", weights="random", image_size=32, train=Training(30, optimizer=Optimizer("adam", rate)))
         for rate in (1e-2, 1e-3)
     ]
     return Recipe(candidates=(*small, *control), protocol=Protocol())
@@ -122,6 +221,8 @@ def _say_what_was_found(plan: Plan, progress: Progress) -> None:
     )
     for sentence in (*plan.splits.notes, *plan.audit.warnings):
         progress.say(sentence)
+    if any(one.head.output == "sigmoid" for one in plan.recipe.candidates):
+        progress.say(SIGMOID)
 
 
 def _check_outside(folder: Path, data: Path) -> None:

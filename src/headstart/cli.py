@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headstart import options
-from headstart.errors import HeadstartError, MissingExtraError
+from headstart.errors import HeadstartError, MissingExtraError, UsageError
 from headstart.version import __version__
 
 if TYPE_CHECKING:
@@ -80,6 +80,72 @@ def compare(
         data, api.Settings(**settings), weights_dir=weights_dir, out=out, fresh=fresh, progress=progress
     )
     _show_result(result, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+@click.argument("recipe")
+@options.data
+@options.overrides
+@options.only
+@options.weights_dir
+@options.run_folder
+@options.talk
+def run(
+    recipe: str,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    only: tuple[str, ...],
+    weights_dir: Path | None,
+    out: Path | None,
+    fresh: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run a RECIPE on your images: the name of a built-in one (see `headstart recipes`), or a TOML file.
+
+    Numbers that were published with the recipe are shown beside those found here.
+
+    Example: headstart run flowers-mobilenet-v2 --data flower_photos --set train.epochs=5
+    """
+    from headstart import api
+
+    if data is None:
+        api.read_recipe(recipe, overrides, only=only)
+        raise UsageError(f"The recipe {recipe} needs images. Name their folder: --data DATA.")
+    result = api.run(
+        recipe,
+        data=data,
+        overrides=overrides,
+        only=only,
+        weights_dir=weights_dir,
+        out=out,
+        fresh=fresh,
+        progress=_progress(quiet or as_json),
+    )
+    _show_result(result, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+@click.argument("name", required=False)
+@options.as_json
+@options.talk
+def recipes(name: str | None, as_json: bool, quiet: bool) -> None:
+    """List the built-in recipes, or print NAME: a built-in one, or a TOML file.
+
+    \b
+    With --json, the list is [{"name", "title", "source"}, ..], and a recipe is
+    {"recipe":     every setting resolved, its grids as candidates,
+     "candidates": [{"candidate",
+                     "layers":     [{"name", "kind", "output_shape", "parameters"}, ..],
+                     "parameters": {"trainable", "non_trainable", "total", "per_phase"},
+                     "phases":     [{"trainable", "non_trainable", "total"}, ..]}, ..]}
+
+    Example: headstart recipes flowers-mobilenet-v2
+    """
+    if name:
+        _show_recipe(name, as_json=as_json)
+    else:
+        _list_recipes(as_json=as_json)
 
 
 @app.command()
@@ -288,6 +354,41 @@ def _show_result(result: Result, *, as_json: bool, quiet: bool) -> None:
         terminal.print_result(result.summary)
         click.echo(f"Report:     {result.report}\nClassifier: {result.classifier}")
         click.echo(f"Next:       headstart predict {result.classifier} IMAGE...")
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeRow:
+    """A built-in recipe in one line."""
+
+    name: str
+    title: str
+    source: str
+
+
+def _list_recipes(*, as_json: bool) -> None:
+    """Print every built-in recipe with its title."""
+    from headstart import storage, terminal
+    from headstart.recipe import builtin, reader
+
+    drafts = [(name, reader.read(name)) for name in builtin.names()]
+    rows = [RecipeRow(name, draft.title, draft.source) for name, draft in drafts]
+    if as_json:
+        click.echo(storage.json_text(rows))
+    else:
+        terminal.print_table(["recipe", "title"], [[row.name, row.title] for row in rows])
+
+
+def _show_recipe(name: str, *, as_json: bool) -> None:
+    """Print a recipe as it is written, or all that it means."""
+    from headstart.recipe import builtin
+
+    if not as_json:
+        click.echo(builtin.find(name).read_text(encoding="utf-8-sig"), nl=False)
+        return
+    from headstart import api, storage
+
+    recipe = api.read_recipe(name)
+    click.echo(storage.json_text({"recipe": recipe, "candidates": api.describe(recipe)}))
 
 
 def _print_predictions(predictions: Sequence[Prediction], top: int) -> None:

@@ -41,6 +41,29 @@ weights_dir = click.option(
     help="Folder with <backbone>.weights.h5 files.  [default: $HEADSTART_WEIGHTS]",
 )
 
+data = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="The images: a folder with one folder per class, or what else `headstart compare` takes.",
+)
+
+overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting that wins over the recipe, such as train.epochs=5, protocol.kind=holdout or data.limit=1000; "
+    "may be given often.",
+)
+
+only = click.option(
+    "--only",
+    callback=_names,
+    default="",
+    metavar="NAMES",
+    help="Run only these of the recipe's candidates, commas between.  [default: all]",
+)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
 
@@ -59,7 +82,7 @@ def _word(flag: str, default: str, text: str) -> Callable[[Command], Command]:
     return click.option(flag, default=default, show_default=bool(default), help=text)
 
 
-# The options of `compare` that are settings: each bears the name of a field of study.plan.Settings.
+# The options of `compare` that are settings: each bears the name of a field of study.settings.Settings.
 _SETTINGS: tuple[Callable[..., Any], ...] = (
     click.option(
         "--backbones",
@@ -83,8 +106,8 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
     _word(
         "--finals", "per_backbone", "best, per_backbone or all: who trains again on all training images and is tested."
     ),
-    _word("--optimizer", "adam", "adam or sgd."),
-    click.option("--momentum", type=float, default=0.0, help="Momentum of sgd.  [default: 0]"),
+    _word("--optimizer", "adam", "adam, adamw, sgd or rmsprop."),
+    click.option("--momentum", type=float, default=0.0, help="Momentum of sgd and rmsprop.  [default: 0]"),
     click.option("--nesterov", is_flag=True, help="Nesterov momentum for sgd."),
     _word("--schedule", "constant", "Of the learning rate: constant, steps, inverse_time or cosine."),
     _number("--schedule-factor", 0.1, "Factor of steps, or decay per step of inverse_time."),
@@ -95,14 +118,27 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
         default="",
         help="Units of hidden layers, such as 256,64.  [default: none]",
     ),
+    _word("--pooling", "average", "average, max or flatten: what leads from the feature map to the head."),
     _number("--dropout", 0.0, "Share dropped before the output and after every hidden layer."),
     _number("--l2", 0.0, "L2 penalty on the head's kernels."),
+    click.option("--logistic", is_flag=True, help="Also logistic regression on every frozen backbone."),
+    click.option("--finetune", is_flag=True, help="Also train the last part of every pretrained backbone."),
+    _word("--augment", "none", "Changed copies of training images: none, flip, views or fresh (anew every epoch)."),
+    _number("--label-smoothing", 0.0, "Share of the target that is spread over all classes."),
+    _word("--class-weights", "none", "none or balanced: rare classes count more in training."),
     _number("--test-fraction", 0.2, "Share of every class that is sealed for the test."),
     click.option("--image-size", type=int, default=0, help="Side in pixels.  [default: the backbone's own]"),
     _word("--resize", "stretch", "stretch, crop or pad."),
     _word(
         "--group-by", "", "folder, exif-burst or a regular expression on the path: a group stays on one side of splits."
     ),
+    click.option(
+        "--class-names", type=click.Path(path_type=Path), help="CSV with label,name: what to call the classes."
+    ),
+    click.option(
+        "--drop", type=click.Path(path_type=Path), help="Text file with one path per line: images to leave out."
+    ),
+    click.option("--limit", type=int, default=0, help="Learn from so many images at most.  [default: all]"),
     click.option("--random-control", is_flag=True, help="Also run every pretrained backbone with random weights."),
     _word("--precision", "f32", "f32 or bf16: arithmetic of the frozen backbones."),
     _number("--seed", 0, "Decides splits, initial weights and order."),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from headstart.progress import Progress
 
 if TYPE_CHECKING:
-    from headstart.evaluation.results import CandidateResult, Summary
+    from headstart.evaluation.results import CandidateResult, Published, Summary
 
 # Beyond so many classes the confusion matrix is for the report, not for the terminal.
 MATRIX_CLASSES = 20
@@ -85,12 +85,12 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
 
 
 def _is_number(text: str) -> bool:
-    bare = text.removesuffix("%").removesuffix("s").removesuffix("MB").replace(",", "").strip()
-    return bare in ("", "-") or bare.replace(".", "", 1).isdigit()
+    bare = text.lstrip("+-").removesuffix("%").removesuffix("s").removesuffix("MB").replace(",", "").strip()
+    return not bare or bare.replace(".", "", 1).isdigit()
 
 
 def print_result(summary: Summary) -> None:
-    """Print the story of a study: verdict, ranking, confusion matrix of the best on the test images."""
+    """Print the story of a study: verdict, ranking, confusion matrix of the best, published numbers against here."""
     print(f"\n{summary.verdict}\n")
     _print_ranking(summary)
     print()
@@ -101,6 +101,33 @@ def print_result(summary: Summary) -> None:
             headings, [[name, *map(str, row)] for name, row in zip(summary.dataset.classes, matrix, strict=True)]
         )
         print()
+    _print_published(summary.published)
+
+
+def _print_published(rows: Sequence[Published]) -> None:
+    """Print the published values of all images; those of classes, folds and cells are for the report."""
+    if not rows:
+        return
+    print("Published against here (differences of percentages in points)")
+    measured = [row for row in rows if ":" not in row.metric and row.here is not None]
+    if measured:
+        headings = ["candidate", "images", "metric", "published", "here", "difference"]
+        print_table(headings, [_published_row(row) for row in measured])
+    missing = sum(row.here is None for row in rows)
+    print(f"{len(rows):,} published numbers stand in the report; {missing:,} of them were not measured here.\n")
+
+
+def _published_row(row: Published) -> list[str]:
+    """Return one line: weights as counts, losses and areas as numbers, all else in percent and percentage points."""
+    assert row.here is not None and row.difference is not None
+    published, here, difference = row.published, row.here, row.difference
+    if row.metric.endswith("parameters"):
+        numbers = [f"{published:,.0f}", f"{here:,.0f}", f"{difference:+,.0f}"]
+    elif row.metric in ("loss", "auc", "f1", "average_precision"):
+        numbers = [f"{published:.4f}", f"{here:.4f}", f"{difference:+.4f}"]
+    else:
+        numbers = [f"{published:.2%}", f"{here:.2%}", f"{100 * difference:+.2f}"]
+    return [row.candidate, row.part, row.metric.replace("_", " "), *numbers]
 
 
 def _print_ranking(summary: Summary) -> None:
@@ -110,9 +137,12 @@ def _print_ranking(summary: Summary) -> None:
     done = best_first(summary.candidates, summary.protocol.monitor)
     done.sort(key=lambda one: one.id != summary.best)
     rows = [_ranking_row(one, tested) for one in done]
-    rows += [[one.id, "failed", one.reason or "", "", "", ""] for one in summary.candidates if not one.cv]
+    failed = [one for one in summary.candidates if not one.cv]
+    rows += [[one.id, "-", "", "", "", ""] for one in failed]
     judged = "folds" if summary.protocol.kind == "folds" else "hold-out"
     print_table(["candidate", f"accuracy ({judged})", "std", "loss", "test", "parameters"], rows)
+    for one in failed:
+        print(f"{one.id} failed: {one.reason or 'no reason was recorded.'}")
 
 
 def _ranking_row(one: CandidateResult, tested: dict[str, str]) -> list[str]:

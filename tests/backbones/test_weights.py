@@ -1,6 +1,6 @@
 """Weights: found, checked, refused, downloaded (never in these tests) and loaded."""
 
-import contextlib
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,12 +11,13 @@ import pytest
 from headstart.backbones import weights
 from headstart.backbones.architectures import build
 from headstart.backbones.catalog import CATALOG
-from headstart.errors import WeightsError
+from headstart.errors import UsageError, WeightsError
 from headstart.storage import sha256_of
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "weights"
 MOBILENET = CATALOG["mobilenet"]
 SMALL = CATALOG["small_cnn"]
+ALEXNET = CATALOG["alexnet"]
 
 
 @pytest.fixture(autouse=True)
@@ -161,8 +162,16 @@ def test_found_in_the_cache_of_keras(tmp_path):
 
 def test_the_cache_of_keras_is_checked_where_keras_publishes_a_checksum(tmp_path):
     path = put_into_keras_cache(tmp_path, CATALOG["resnet50"])
-    with pytest.raises(WeightsError, match=f"{path.name} is damaged.*Delete it"):
+    with pytest.raises(WeightsError, match=f"{path.name} is damaged: its MD5 is .*Delete it"):
         weights.locate(CATALOG["resnet50"])
+
+
+def test_a_checksum_of_64_digits_is_a_sha256(tmp_path, monkeypatch):
+    row = CATALOG["convnext_tiny"]
+    path = put_into_keras_cache(tmp_path, row)
+    with pytest.raises(WeightsError, match=f"{path.name} is damaged: its SHA256 is {sha256_of(path)}"):
+        weights.locate(row)
+    assert weights.locate(dataclasses.replace(row, cached_md5=sha256_of(path))).checked
 
 
 def test_the_cache_of_keras_is_where_keras_looks(monkeypatch):
@@ -170,27 +179,6 @@ def test_the_cache_of_keras_is_where_keras_looks(monkeypatch):
 
     monkeypatch.delenv("KERAS_HOME")
     assert weights._keras_cache() == Path(config.keras_home()) / "models"
-
-
-@pytest.mark.parametrize("row", [row for row in CATALOG.values() if row.pretrained], ids=lambda row: row.name)
-def test_names_and_checksums_are_those_that_keras_asks_for(row, monkeypatch):
-    """Keras is let run until it asks for the file; the name and the MD5 in the catalogue must be Keras' own."""
-    from keras.src.utils import file_utils
-
-    class AskedError(Exception):
-        pass
-
-    asked = []
-
-    def get_file(name, origin, **settings):
-        asked.append((name, settings.get("file_hash") or ""))
-        raise AskedError
-
-    monkeypatch.setattr(file_utils, "get_file", get_file)
-    builder = getattr(weights.keras_module().applications, row.builder)
-    with contextlib.suppress(AskedError):
-        builder(include_top=False, weights="imagenet", input_shape=(row.default_size, row.default_size, 3))
-    assert asked == [(row.cached_as, row.cached_md5)]
 
 
 def test_checksums_are_computed_once(weights_dir, monkeypatch):
@@ -254,8 +242,6 @@ def test_load_refuses_files_that_are_none(tmp_path, small_file, content):
 
 def test_fetch_keeps_the_official_weights_in_the_named_folder(tmp_path, monkeypatch):
     """The small CNN stands in for a pretrained network: its file plays the one in the cache of Keras."""
-    import dataclasses
-
     stand_in = dataclasses.replace(SMALL, weights_source="a test", cached_as="small.h5")
     (tmp_path / "keras" / "models").mkdir(parents=True)
     write_legacy(tmp_path / "keras" / "models" / "small.h5", build(SMALL, image_size=8, seed=5))
@@ -272,6 +258,118 @@ def test_fetch_keeps_the_official_weights_in_the_named_folder(tmp_path, monkeypa
     weights.load(model, kept)
     for received, expected in zip(model.get_weights(), build(SMALL, image_size=8, seed=5).get_weights(), strict=True):
         np.testing.assert_array_equal(received, expected)
+
+
+def test_alexnet_is_looked_for_in_three_formats(tmp_path):
+    assert weights.locate(ALEXNET, weights_dir=tmp_path) is None
+    for suffix in (".safetensors", ".npz", ".weights.h5"):
+        path = tmp_path / f"alexnet{suffix}"
+        path.write_bytes(suffix.encode())
+        assert weights.locate(ALEXNET, weights_dir=tmp_path).path == path
+        assert weights.fetch(ALEXNET, weights_dir=tmp_path).sha256 == sha256_of(path)
+    (tmp_path / "mobilenet.npz").write_bytes(b"")
+    assert weights.locate(MOBILENET, weights_dir=tmp_path) is None
+
+
+@pytest.mark.parametrize("ask", [weights.require, weights.fetch])
+def test_weights_that_keras_does_not_offer_are_to_be_converted(ask, tmp_path):
+    for place in (None, tmp_path):
+        with pytest.raises(
+            WeightsError, match=r"Keras does not offer them: convert those of torchvision.*alexnet\.npz"
+        ):
+            ask(ALEXNET, weights_dir=place)
+
+
+def write_safetensors(path, arrays):
+    header, start = {}, 0
+    for name, array in arrays.items():
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [start, start + array.nbytes]}
+        start += array.nbytes
+    text = json.dumps(header).encode()
+    with path.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        stream.writelines(array.tobytes() for array in arrays.values())
+
+
+def test_alexnet_loads_from_safetensors(tmp_path, torch_arrays):
+    path = tmp_path / "alexnet.safetensors"
+    write_safetensors(path, torch_arrays)
+    model = build(ALEXNET, image_size=63)
+    weights.load(model, file_of(path, ALEXNET))
+    kernel, bias = model.get_layer("classifier_1").get_weights()
+    # output 7, channel 3, row 2, column 5 of the map before it
+    assert kernel[(2 * 6 + 5) * 256 + 3, 7] == torch_arrays["classifier.1.weight"][7, 3 * 36 + 2 * 6 + 5]
+    np.testing.assert_array_equal(bias, torch_arrays["classifier.1.bias"])
+    first = model.get_layer("convolution_1").get_weights()[0]
+    np.testing.assert_array_equal(first, torch_arrays["features.0.weight"].transpose(2, 3, 1, 0))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("content", [b"", b"something else", b"PK\x03\x04 cut off"])
+def test_files_of_arrays_that_are_none_are_refused(tmp_path, suffix, content):
+    path = tmp_path / f"alexnet{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"alexnet\{suffix} does not fit alexnet: "):
+        weights.load(build(SMALL, image_size=8), file_of(path, ALEXNET))
+
+
+def test_arrays_of_another_shape_and_of_another_network_are_refused(tmp_path, torch_arrays):
+    path = tmp_path / "alexnet.npz"
+    wrong = torch_arrays | {"features.0.weight": np.zeros((64, 3, 7, 7), np.float32)}
+    np.savez(path, **{name: array[:1] if array.size > 10**6 else array for name, array in wrong.items()})
+    with pytest.raises(WeightsError, match=r"alexnet\.npz does not fit alexnet: .*shape"):
+        weights.load(build(ALEXNET, image_size=63), file_of(path, ALEXNET))
+    with pytest.raises(WeightsError, match=r"does not fit small_cnn: \.npz is read for alexnet only"):
+        weights.load(build(SMALL, image_size=8), file_of(path, SMALL))
+
+
+def test_one_channel_computes_what_three_equal_channels_compute(small_file):
+    three, one = build(SMALL, image_size=8, seed=1), build(SMALL, image_size=8, seed=2, channels=1)
+    weights.load(three, file_of(small_file))
+    weights.load(one, file_of(small_file))
+    grey = np.random.default_rng(0).standard_normal((4, 8, 8, 1)).astype(np.float32)
+    expected = np.asarray(three(grey.repeat(3, axis=3), training=False))
+    np.testing.assert_allclose(np.asarray(one(grey, training=False)), expected, atol=1e-5)
+    for layer in ("convolution_2", "normalization_4"):
+        pairs = zip(one.get_layer(layer).get_weights(), three.get_layer(layer).get_weights(), strict=True)
+        assert all(np.array_equal(received, same) for received, same in pairs)
+
+
+def test_one_channel_needs_a_network_without_a_normalisation_of_colours(small_file):
+    model = build(SMALL, image_size=8, channels=1)
+    with pytest.raises(UsageError, match="efficientnet_b0 normalises red, green and blue itself"):
+        weights.load(model, file_of(small_file, CATALOG["efficientnet_b0"]))
+
+
+def test_one_channel_needs_a_convolution_as_first_layer_with_weights(small_file, monkeypatch):
+    import keras
+
+    def dense_first(backbone, *, image_size, channels=3):
+        image = keras.layers.Input((image_size, image_size, channels))
+        return keras.Model(image, keras.layers.Dense(2, name="first")(image))
+
+    monkeypatch.setattr(weights.architectures, "build", dense_first)
+    dense_first(SMALL, image_size=8).save_weights(str(small_file.with_name("dense.weights.h5")))
+    with pytest.raises(WeightsError, match="first layer with weights, first, is no convolution"):
+        weights.load(dense_first(SMALL, image_size=8, channels=1), file_of(small_file.with_name("dense.weights.h5")))
+
+
+def test_the_normalisation_inside_efficientnet_is_loaded_from_both_layouts(tmp_path):
+    import keras
+
+    row = CATALOG["efficientnet_b0"]
+    source = build(row, image_size=32, seed=1)
+    normalization = next(layer for layer in source.layers if isinstance(layer, keras.layers.Normalization))
+    normalization.set_weights([np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.3, 0.1]), np.array(1)])
+    normalization.finalize_state()
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    expected = np.asarray(source(images, training=False))
+    write_legacy(tmp_path / "old.h5", source)
+    source.save_weights(str(tmp_path / "new.weights.h5"))
+    for name in ("old.h5", "new.weights.h5"):
+        model = build(row, image_size=32, seed=2)
+        weights.load(model, file_of(tmp_path / name, row))
+        np.testing.assert_array_equal(np.asarray(model(images, training=False)), expected)
 
 
 def test_status_has_a_row_for_every_pretrained_backbone(weights_dir):

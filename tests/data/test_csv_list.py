@@ -2,6 +2,7 @@ import pytest
 
 from headstart.data.images import read_table
 from headstart.errors import DataError, UsageError
+from headstart.recipe import DataRules
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_table_in_another_encoding(sheet):
 
 def test_a_group_column_excludes_a_rule(sheet):
     with pytest.raises(UsageError, match=r"has a group column\. Leave out --group-by"):
-        sheet("path,label,group\ndaisy/0.png,a,1\nrose/0.png,b,2\n", group_by="folder")
+        sheet("path,label,group\ndaisy/0.png,a,1\nrose/0.png,b,2\n", rules=DataRules(group_by="folder"))
 
 
 def test_one_class(sheet):

@@ -13,6 +13,7 @@ from headstart.data.images import ImageRow, read_table
 from headstart.data.table import natural_order
 from headstart.errors import DataError, ImageError, UsageError
 from headstart.progress import Progress
+from headstart.recipe import DataRules
 from headstart.storage import RUN_MARKER
 
 
@@ -229,7 +230,7 @@ def test_data_that_cannot_be_used(tmp_path, save, flowers):
 
 def test_group_by_must_be_valid_before_anything_is_read(tmp_path):
     with pytest.raises(UsageError, match=r"--group-by must be folder, exif-burst or a regular expression.*'\(a'"):
-        read_table(tmp_path / "not there", group_by="(a")
+        read_table(tmp_path / "not there", rules=DataRules(group_by="(a"))
 
 
 def test_equal_pictures_share_a_group_whatever_their_file_format(flowers, save):
@@ -245,7 +246,7 @@ def test_folder_groups(flowers, save):
     for label, seed in (("daisy", 70), ("rose", 80)):
         save(flowers / label / "plant7" / "x.png", seed)
     save(flowers / "daisy" / "plant7" / "y.png", 71)
-    groups = {row.path: row.group for row in read_table(flowers, group_by="folder").rows}
+    groups = {row.path: row.group for row in read_table(flowers, rules=DataRules(group_by="folder")).rows}
     assert {path for path, group in groups.items() if group == "plant7"} == {
         "daisy/plant7/x.png", "daisy/plant7/y.png", "rose/plant7/x.png",
     }  # fmt: skip
@@ -253,7 +254,8 @@ def test_folder_groups(flowers, save):
 
 
 def test_a_rule_that_joins_nothing_is_noted(flowers):
-    assert read_table(flowers, group_by=r"plant\d+").notes == (r"--group-by plant\d+ joined no images.",)
+    table = read_table(flowers, rules=DataRules(group_by=r"plant\d+"))
+    assert table.notes == (r"--group-by plant\d+ joined no images.",)
 
 
 def test_the_fingerprint_changes_with_content_labels_and_groups_only(flowers):
@@ -262,7 +264,7 @@ def test_the_fingerprint_changes_with_content_labels_and_groups_only(flowers):
     moved = flowers.with_name("moved")
     flowers.rename(moved)
     assert read_table(moved).fingerprint == table.fingerprint
-    assert read_table(moved, group_by=r"(\d)\.png").fingerprint != table.fingerprint
+    assert read_table(moved, rules=DataRules(group_by=r"(\d)\.png")).fingerprint != table.fingerprint
     (moved / "rose" / "0.png").rename(moved / "daisy" / "rose.png")
     assert read_table(moved).fingerprint != table.fingerprint
 

@@ -74,6 +74,32 @@ def test_holdout(row, table):
     assert abs(round_.validation.size - share) <= 0.3 * share
 
 
+def test_seventy_twenty_ten(row, table):
+    counts = {"a": 633, "b": 898, "c": 70}
+    splits = split_table(table(many(row, counts)), Protocol(kind="holdout", holdout=2 / 9, test_fraction=0.1))
+    check_partition(splits)
+    (round_,) = splits.rounds
+    for positions, share in ((round_.train, 0.7), (round_.validation, 0.2), (splits.test, 0.1)):
+        for label, count in counts.items():
+            assert abs(labels(splits, positions)[label] - share * count) <= max(2, 0.3 * share * count)
+    assert round_.train.size + round_.validation.size + splits.test.size == 1601
+
+
+def test_given_train_validation_and_test_stay_as_they_are(row, table):
+    rows = [
+        one
+        for split, count in (("train", 7), ("validation", 2), ("test", 1))
+        for one in many(row, {"a": count, "b": 2 * count}, split=split)
+    ]
+    splits = split_table(table(rows), Protocol(test_fraction=0.5))
+    check_partition(splits)
+    assert [one.split for one in splits.rows] == [one.split for one in rows]
+    (round_,) = splits.rounds
+    assert (splits.kind, splits.notes) == ("holdout", ())
+    assert labels(splits, round_.train) == {"a": 7, "b": 14}
+    assert labels(splits, round_.validation) == {"a": 2, "b": 4}
+
+
 def test_repeats_are_different_and_the_test_set_is_the_same(row, table):
     data = table(many(row, {"a": 60, "b": 60}))
     splits = split_table(data, Protocol(folds=3, repeats=2))

@@ -48,6 +48,24 @@ def test_evaluation_equals_scikit_learn(seed):
         assert average.average_precision == pytest.approx(precisions)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_precision_and_recall_at_half_equal_keras(seed):
+    keras = pytest.importorskip("keras")
+    labels, probabilities = random_case(seed)
+    result = evaluate(labels, probabilities, CLASSES)
+    for metric, value in (
+        (keras.metrics.Precision(), result.precision_at_half),
+        (keras.metrics.Recall(), result.recall_at_half),
+    ):
+        metric.update_state(np.eye(6)[labels], probabilities)
+        assert value == pytest.approx(float(metric.result()), abs=1e-6)
+
+
+def test_precision_at_half_needs_a_class_above_half():
+    result = evaluate(np.array([0, 1]), np.full((2, 4), 0.25), CLASSES[:4])
+    assert result.precision_at_half is None and result.recall_at_half == 0.0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_top_k_equals_scikit_learn_where_nothing_is_tied(seed):
     labels, probabilities = random_case(seed, decimals=9)

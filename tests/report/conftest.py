@@ -1,15 +1,18 @@
 """A run folder as a study leaves it, from seeded synthetic predictions: no photographs, no training."""
 
 import io
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import tomli_w
 from PIL import Image
 
 from headstart.data.audit import Audit, Leak, SetAside
 from headstart.data.table import ImageRow
 from headstart.evaluation.metrics import evaluate, fold_values
+from headstart.evaluation.published import compare_published
 from headstart.evaluation.results import (
     CandidateResult,
     CrossValidation,
@@ -20,7 +23,7 @@ from headstart.evaluation.results import (
     Summary,
 )
 from headstart.evaluation.significance import compare_with_best
-from headstart.recipe import Candidate, Optimizer, Recipe
+from headstart.recipe import Augmentation, Candidate, Head, Optimizer, Phase, PublishedValue, Training
 from headstart.runs.folder import (
     CandidateTiming,
     Environment,
@@ -56,6 +59,13 @@ class Sample:
     pictures: bool = False
     clean: bool = False
     holdout: bool = False
+    phases: tuple[int, ...] = ()
+    """Epochs after which a phase of training ends."""
+    named: tuple[str, ...] = ()
+    """Names of further candidates: the first backbone at the first rate with other heads."""
+    published: tuple[PublishedValue, ...] = ()
+    unknown: tuple[str, ...] = ()
+    augmented: bool = False
     seed: int = 0
 
 
@@ -65,19 +75,28 @@ class Builder:
     def __init__(self, path, sample):
         self.folder, self.sample = RunFolder(path), sample
         self.random = np.random.default_rng(sample.seed)
-        self.candidates = [
-            Candidate(backbone=name, optimizer=Optimizer(learning_rate=rate), epochs=EPOCHS)
-            for name in sample.backbones
-            for rate in sample.rates
+        plain = [(name, rate, "", ()) for name in sample.backbones for rate in sample.rates]
+        further = [
+            (sample.backbones[0], sample.rates[0], name, (f"dense {64 * place}", "dropout 0.5"))
+            for place, name in enumerate(sample.named, 1)
         ]
+        self.candidates = [self._setting(*one) for one in (*plain, *further)]
         self.done = [one for one in self.candidates if one.id not in sample.failed]
         self.images = self._images()
+
+    def _setting(self, backbone, rate, name, layers):
+        starts = (0, *self.sample.phases, EPOCHS)
+        epochs = [end - start for start, end in itertools.pairwise(starts)]
+        phases = tuple(Phase(count, "all") for count in epochs[1:])
+        train = Training(epochs=epochs[0], optimizer=Optimizer(learning_rate=rate), phases=phases)
+        augmentation = Augmentation(views=("flip",) if self.sample.augmented else ())
+        return Candidate(backbone, name, head=Head(layers=layers), train=train, augmentation=augmentation)
 
     def build(self):
         """Write all files and return the folder."""
         folder, sample = self.folder, self.sample
         with folder.claim("0" * 64):
-            folder.write_study(Recipe(tuple(self.candidates)).to_toml())
+            folder.write_study(self._study())
             folder.write_environment(self._environment())
             folder.write_images(self.images)
             folder.write_audit(self._audit())
@@ -85,8 +104,9 @@ class Builder:
             folder.write_folds([FoldRow(0, fold, path) for path, fold in folds.items()])
             results = [self._candidate(one) for one in self.candidates]
             folder.write_results(self._result_rows(results))
-            folder.write_history([row for result in results if result.cv for row in self._history(result)])
-            summary, blocks = self._summary(results)
+            history = [row for result in results if result.cv for row in self._history(result)]
+            folder.write_history(history)
+            summary, blocks = self._summary(results, history)
             folder.write_predictions([*self._out_of_fold(folds), *blocks], sample.classes)
             folder.write_timings(self._timings())
             if sample.pictures:
@@ -94,6 +114,10 @@ class Builder:
             folder.classifier.mkdir()
             folder.write_summary(summary)
         return folder
+
+    def _study(self):
+        about = {"title": "Flowers & more", "source": "Somebody, 2020", "unknown": list(self.sample.unknown)}
+        return tomli_w.dumps({**about, "candidate": [to_plain(one) for one in self.candidates]})
 
     def _images(self):
         rows = []
@@ -114,7 +138,7 @@ class Builder:
         """Return labels, probabilities and logits of a candidate on some images."""
         classes = len(self.sample.classes)
         labels = np.array([self.sample.classes.index(row.label) for row in rows])
-        skill = SKILLS[candidate.backbone] - RATE_PENALTY[candidate.optimizer.learning_rate]
+        skill = SKILLS[candidate.backbone] - RATE_PENALTY[candidate.train.optimizer.learning_rate]
         logits = (
             self.random.normal(size=(len(rows), classes))
             + (9 if self.sample.perfect else skill) * np.eye(classes)[labels]
@@ -138,21 +162,22 @@ class Builder:
         name, failed = candidate.backbone, candidate.id in self.sample.failed
         total = SIZES[name]
         trainable = 1024 * len(self.sample.classes)
+        per_phase = (trainable, *(total - 21_888 for _ in self.sample.phases))
         return CandidateResult(
             id=candidate.id,
             backbone=name,
-            head="average pooling, softmax",
+            head=", ".join(("average pooling", *candidate.head.layers, "softmax")),
             cut="backbone frozen",
             settings=to_plain(candidate),
             status="failed" if failed else "done",
             reason="MemoryError: 3.1 GB asked for, 2.0 GB free" if failed else None,
-            parameters=None if failed else ParameterCounts(trainable, total - trainable, total, (trainable,)),
+            parameters=None if failed else ParameterCounts(trainable, total - trainable, total, per_phase),
             size_bytes=None if failed else 4 * total,
             cv=None if failed else self._cross_validation(candidate),
         )
 
     def _cross_validation(self, candidate):
-        skill = SKILLS[candidate.backbone] - RATE_PENALTY[candidate.optimizer.learning_rate]
+        skill = SKILLS[candidate.backbone] - RATE_PENALTY[candidate.train.optimizer.learning_rate]
         best = 1.0 if self.sample.perfect else 1 - 0.55 * np.exp(-0.7 * skill)
         spread = 0.0 if self.sample.perfect else 0.012
         accuracy = np.clip(best + spread * self.random.normal(size=self.sample.folds), 0, 1)
@@ -188,11 +213,12 @@ class Builder:
                 values = [2.0 * (1 - train) + 0.05, min(1, train), train, train, None]
                 loss = 2.2 * (1 - accuracy) + 0.1 + 0.004 * max(0, epoch - 12)
                 held_out = [None] * 5 if fold is None else [loss, min(1, accuracy), accuracy, accuracy, None]
-                rate = result.settings["optimizer"]["learning_rate"]
+                rate = result.settings["train"]["optimizer"]["learning_rate"]
                 repeat = None if fold is None else 0
-                yield HistoryRow(result.id, repeat, fold, 1, epoch, rate, *values, *held_out)
+                phase = 1 + sum(epoch > end for end in self.sample.phases)
+                yield HistoryRow(result.id, repeat, fold, phase, epoch, rate, *values, *held_out)
 
-    def _summary(self, results):
+    def _summary(self, results, history):
         ranked = sorted((one for one in results if one.cv), key=lambda one: -one.cv.accuracy.mean)
         chosen = {}
         for result in ranked:
@@ -224,6 +250,7 @@ class Builder:
             test=test,
             verdict=verdict,
             comparison=compare_with_best(best, right),
+            published=compare_published(self.sample.published, results, finals, self.sample.classes, epochs=history),
         ), blocks
 
     def _protocol(self):
@@ -268,7 +295,7 @@ class Builder:
             total_seconds=52.4,
             stages={"forecast": 2.1, "features": 31.5, "training": 12.2, "final training": 3.1, "test": 0.4},
             features={name: FeatureTiming(600, 12.5, 48.0, 0) for name in self.sample.backbones},
-            candidates={one.id: CandidateTiming(2.4, SPEEDS[one.backbone]) for one in self.done},
+            candidates={one.id: CandidateTiming(2.4, SPEEDS[one.backbone], 7.5) for one in self.done},
         )
 
     def _environment(self):
@@ -292,6 +319,11 @@ class Builder:
                 about = (said, 0.83) if kind == "mistake" else (None, None)
                 row = PictureRow(kind, place, f"{label}/{place:05d}.jpg", label, *about)
                 yield row, _jpeg(place, wide=place % 3)
+        operations = ("original", "flip", "zoom 0.2 + shift 20", "contrast 0.3") if self.sample.augmented else ()
+        for number, operation in enumerate(operations * 2):
+            label = self.sample.classes[number // len(operations)]
+            row = PictureRow("augmentation", number, f"{label}/00001.jpg", label, operation=operation)
+            yield row, _jpeg(number, wide=0)
 
 
 def _jpeg(seed, *, wide):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from headstart.report.numbers import look_up, written
+from headstart.report.numbers import escaped, look_up, written
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,14 @@ from headstart.report.numbers import look_up, written
         ("percent", 0.9996, "> 99.9 %"),
         ("percent", 0.0, "0.0 %"),
         ("percent", 0.0004, "< 0.1 %"),
+        ("fine_percent", 0.9635, "96.35 %"),
+        ("fine_percent", 0.99999, "> 99.99 %"),
+        ("fine_percent", 0.00001, "< 0.01 %"),
+        ("fine_decimals", 0.1173, "0.1173"),
+        ("signed_decimals", -0.0114, "\u22120.011"),
+        ("signed_decimals", 0.0, "0.000"),
+        ("signed_count", 1234.0, "+1,234"),
+        ("signed_count", -3.0, "\u22123"),
         ("points", 0.0114, "1.1"),
         ("signed_points", -0.0114, "\u22121.1"),
         ("signed_points", 0.02, "+2.0"),
@@ -37,6 +45,7 @@ from headstart.report.numbers import look_up, written
         ("milliseconds", 0.8, "0.80 ms"),
         ("milliseconds", 5.14, "5.1 ms"),
         ("milliseconds", 240.4, "240 ms"),
+        ("step_time", 0.176, "176 ms"),
         ("seconds", 0.42, "0.4 s"),
         ("seconds", 52.4, "52 s"),
         ("seconds", 192.0, "3 min 12 s"),
@@ -49,6 +58,11 @@ from headstart.report.numbers import look_up, written
 )
 def test_numbers_read_as_people_write_them(kind, value, text):
     assert written(value, kind).replace("\u202f", " ") == text
+
+
+@pytest.mark.parametrize("name", ["plain", "a/b", "a~1b/~0", "~"])
+def test_any_name_can_be_a_step_of_a_pointer(name):
+    assert look_up({"tree": {name: 1.5, "b": 2.0}}, f"tree/{escaped(name)}") == 1.5
 
 
 @dataclass(frozen=True)

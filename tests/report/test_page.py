@@ -14,11 +14,21 @@ import numpy as np
 import pytest
 
 from headstart.errors import MissingExtraError, RunError
+from headstart.recipe import PublishedValue
 from headstart.report.page import render, write_report
 from headstart.runs.folder import RunFolder
 
 EMPTY = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "use"}
-SCALES = {"%": (100,), "ms": (1,), "s": (1,), "/ s": (1,), "MB": (1e-6,), "kB": (1e-3,), "GB": (1e-9,), "": (1, 100)}
+SCALES = {
+    "%": (100,),
+    "ms": (1, 1000),
+    "s": (1,),
+    "/ s": (1,),
+    "MB": (1e-6,),
+    "kB": (1e-3,),
+    "GB": (1e-9,),
+    "": (1, 100),
+}
 
 
 class Page(HTMLParser):
@@ -52,13 +62,35 @@ class Page(HTMLParser):
         return [one for one in self.elements if one["tag"] == tag and wanted.items() <= one.items()]
 
 
+ONE = {"backbones": ("mobilenet",), "rates": (1e-3,)}
+NAMED = ("mobilenet-lr0.01-dense-64", "a/long name ~ of a head that was published")
+PARTS = {"train": 0.97, "validation": 0.96, "test": 0.95}
+PUBLISHED = (
+    *(PublishedValue("mobilenet-lr0.01", part, "accuracy", value) for part, value in PARTS.items()),
+    *(PublishedValue("mobilenet-lr0.001", part, "loss", 1 - value) for part, value in PARTS.items()),
+    PublishedValue("mobilenet-lr0.001", "test", "top_2", 0.9912),
+    PublishedValue("mobilenet-lr0.001", "test", "precision", 0.875),
+    PublishedValue("mobilenet-lr0.001", "test", "parameters", 3_200_000),
+    PublishedValue("mobilenet-lr0.001", "test", "precision:Daisy", 0.94),
+    PublishedValue("mobilenet-lr0.001", "test", "tp:Daisy", 383),
+    PublishedValue("mobilenet-lr0.001", "test", "confusion_matrix:daisy:daisy", 383),
+    PublishedValue("mobilenet-lr0.001", "test", "confusion_matrix:daisy:roses", 17),
+    PublishedValue("mobilenet-lr0.001", "test", "confusion_matrix:roses:roses", 400),
+    PublishedValue("mobilenet-lr0.001", "validation", "accuracy:fold 2", 0.9617),
+    PublishedValue("mobilenet-lr0.001", "train", "accuracy:epoch 3", 0.7),
+    PublishedValue("mobilenet-lr0.001", "train", "seconds_per_step", 0.176),
+    PublishedValue(NAMED[1], "test", "accuracy", 0.9),
+    PublishedValue(NAMED[1], "test", "recall:tulips", 0.9),
+)
+
+
 def page_of(folder):
     return Page(render(folder))
 
 
 def look_up(documents, pointer):
     value = documents
-    for word in pointer.split("/"):
+    for word in (step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")):
         value = None if value is None else value[int(word)] if isinstance(value, list) else value.get(word)
     return value
 
@@ -84,6 +116,7 @@ def reads_as(text, value):
         {"classes": ("cat", "dog")},
         {"perfect": True},
         {"holdout": True, "folds": 1},
+        {"named": NAMED, "phases": (6,), "published": PUBLISHED, "failed": (NAMED[1],)},
     ],
 )
 def test_every_number_is_that_of_the_run_folder(build_run, settings):
@@ -178,15 +211,18 @@ def test_a_failed_candidate_keeps_its_place_with_the_reason(build_run):
     (row,) = page.all("tr", class_="failed")
     assert "mobilenet-lr0.01" in row["text"] and "3.1 GB asked for" in row["text"]
     titles = [one["text"] for one in page.all("title")]
-    assert len([title for title in titles if " of mobilenet" in title]) == 2 * 3
+    assert len([title for title in titles if "Loss of mobilenet" in title]) == 3
 
 
 def test_one_candidate_has_no_charts_of_candidates(build_run):
     page = page_of(build_run(backbones=("mobilenet",), rates=(1e-3,), clean=True))
     titles = [one["text"] for one in page.all("title")]
     assert not [title for title in titles if "learning rate" in title or "time per image" in title]
-    assert len([title for title in titles if title.endswith("of mobilenet-lr0.001")]) == 2
-    assert not page.all("details")
+    measures = ["Accuracy", "Loss", "Precision", "Recall"]
+    assert [title for title in titles if "of mobilenet" in title] == [
+        f"{name} of mobilenet-lr0.001" for name in measures
+    ]
+    assert [one["text"] for one in page.all("summary")] == ["Precision, Recall of the best candidate, epoch by epoch"]
 
 
 def test_a_hold_out_study_speaks_of_validation_images(build_run):
@@ -270,6 +306,132 @@ def test_a_missing_package_is_named(build_run, monkeypatch, package):
         write_report(folder)
 
 
+def test_no_published_number_makes_no_section(build_run):
+    page = page_of(build_run(**ONE))
+    assert "Published" not in "".join(one["text"] for one in page.all("h2"))
+    assert not page.all("section", id="published") and not page.all("a", href="#published")
+
+
+def rows_of(page, words):
+    """Return the texts of the cells of the first table whose caption says these words, row by row."""
+    start = next(n for n, one in enumerate(page.elements) if one["tag"] == "caption" and words in one["text"])
+    rows = []
+    for element in page.elements[start + 1 :]:
+        if element["tag"] == "caption":
+            break
+        if element["tag"] == "tr":
+            rows.append([])
+        if element["tag"] in ("th", "td"):
+            rows[-1].append(element["text"].strip())
+    return rows
+
+
+def test_published_numbers_stand_beside_those_found_here(build_run):
+    folder = build_run(
+        backbones=("mobilenet",),
+        named=NAMED,
+        published=PUBLISHED,
+        failed=(NAMED[1],),
+        unknown=("the seed & the folds",),
+    )
+    page, summary = page_of(folder), folder.summary()
+    assert page.all("a", href="#published")
+    (section,) = page.all("section", id="published")
+    for words in ("Flowers & more", "Somebody, 2020", "the seed & the folds", "16 of 19 published numbers"):
+        assert words in section["text"]
+    rows = rows_of(page, "Accuracy, Loss, Top 2")
+    assert rows[2][:5] == ["mobilenet-lr0.01", "training", "97.00\u202f%", *here(summary, 0)]
+    assert rows[4] == ["test", "95.00\u202f%", "not measured here", "", ""]
+    assert rows[-1] == [NAMED[1], "test", "90.00\u202f%", "not measured here", "", ""]
+    assert "Precision, macro" in section["text"]
+
+
+def here(summary, place):
+    value = summary.published[place]
+    return f"{100 * value.here:.2f}\u202f%", f"{100 * value.difference:+.1f}".replace("-", "\u2212")
+
+
+def test_published_numbers_of_classes_and_folds_have_their_tables(build_run):
+    folder = build_run(backbones=("mobilenet",), named=NAMED, published=PUBLISHED, failed=(NAMED[1],))
+    page, summary = page_of(folder), folder.summary()
+    daisy = next(final for final in summary.finals if final.candidate == "mobilenet-lr0.001").test.per_class[0]
+    rows = rows_of(page, "Class by class, test images; the small")
+    assert rows[0] == ["Class", "Whose", "TP", "Precision"]
+    assert rows[1] == ["Daisy", "published", "383", "94.00\u202f%"]
+    assert rows[2][1].startswith(str(daisy.tp)) and rows[2][2].startswith(f"{100 * daisy.precision:.2f}")
+    rows = rows_of(page, "Fold by fold")
+    assert rows[1] == ["fold 2", "published", "96.17\u202f%"]
+    cv = next(one for one in summary.candidates if one.id == "mobilenet-lr0.001").cv
+    assert rows[2] == ["here", f"{100 * cv.accuracy.folds[1]:.2f}\u202f%"]
+    rows = rows_of(page, "Epoch by epoch, means over the folds")
+    values = [row.accuracy for row in folder.history() if (row.candidate, row.epoch) == ("mobilenet-lr0.001", 3)]
+    assert rows[2][1].startswith(f"{100 * np.mean(values[:3]):.2f}")
+    rows = rows_of(page, "Confusion matrix, test images: above")
+    assert [row[0] for row in rows[1:]] == ["daisy", "roses"]
+    assert rows[2][1] == "" and rows[2][2].startswith("400")
+    assert rows_of(page, "Class by class, test images: not measured")[1] == ["tulips", "90.00\u202f%"]
+    assert (
+        len([one for one in page.all("details") if one["text"].strip().startswith(("MobileNet, rate", NAMED[1]))]) == 2
+    )
+
+
+def test_many_published_rows_that_were_not_measured_are_folded_away(build_run):
+    others = tuple(PublishedValue(f"other {n}", "test", "accuracy", 0.9) for n in range(9))
+    known = PublishedValue("mobilenet-lr0.001", "test", "accuracy", 0.9)
+    page = page_of(build_run(**ONE, published=(known, *others)))
+    assert "Not measured here: 9 more rows of Accuracy" in [one["text"] for one in page.all("summary")]
+    assert len(rows_of(page, "Accuracy, not measured here")) == 2 + 9
+    (section,) = page.all("section", id="published")
+    assert section["text"].count("not measured here") >= 9
+    few = page_of(build_run("few", **ONE, published=(known, *others[:3])))
+    assert [row[0] for row in rows_of(few, "Accuracy")[3:6]] == ["other 0", "other 1", "other 2"]
+    assert not [one for one in few.all("summary") if "Not measured" in one["text"]]
+
+
+def test_the_borders_of_phases_are_drawn_and_said(build_run):
+    page = page_of(build_run(**ONE, phases=(6, 12)))
+    panels = [one["text"] for one in page.all("svg") if "Loss of mobilenet-lr0.001" in one["text"]]
+    assert len(panels) == 1
+    assert "Phase 2 begins after epoch 6. Phase 3 begins after epoch 12." in panels[0]
+    texts = [one["text"] for one in page.all("text")]
+    assert texts.count("phase 2") == texts.count("phase 3") > 1
+    assert "a phase ends, the next begins" in render(build_run("again", **ONE, phases=(6,)))
+    plain = render(build_run("plain", **ONE))
+    assert "Phase 2" not in plain and "a phase ends" not in plain
+
+
+def test_later_phases_and_steps_stand_in_the_table_of_costs(build_run):
+    page = page_of(build_run(**ONE, phases=(6,)))
+    (step,) = [one for one in page.all("data") if one["data-from"].endswith("milliseconds_per_step")]
+    assert step["text"] == "7.5\u202fms"
+    assert [one["text"] for one in page.all("small") if one["text"].startswith("then")] == ["then 3,212,101"]
+
+
+def test_changed_copies_stand_beside_their_original(build_run):
+    page = page_of(build_run(**ONE, pictures=True, augmented=True))
+    copies = [one["alt"] for one in page.all("img") if "/00001.jpg" in one["alt"] and "," in one["alt"]]
+    operations = ["original", "flip", "zoom 0.2 + shift 20", "contrast 0.3"]
+    expected = [f"{label}, {name}: {label}/00001.jpg" for label in ("daisy", "dandelion") for name in operations]
+    assert copies == expected
+    assert "What augmentation makes of them" not in render(build_run("plain", **ONE, pictures=True))
+
+
+def test_candidates_that_share_network_and_rate_bear_their_own_names(build_run):
+    page = page_of(build_run(backbones=("mobilenet",), named=NAMED))
+    names = [one["text"] for one in page.all("th", class_="name", scope="row")]
+    ranking = " ".join(names[:4])
+    for name in ("mobilenet-lr0.01\n", NAMED[0], NAMED[1], "dense 64, dropout 0.5", "MobileNet, rate 0.001"):
+        assert name in ranking
+    assert not any(text.startswith("MobileNet, rate 0.01\n") for text in names)
+    assert not page.all("p", class_="own")
+
+
+def test_a_winner_that_shares_network_and_rate_is_named(build_run):
+    folder = build_run(**ONE, named=("other",))
+    (own,) = page_of(folder).all("p", class_="own")
+    assert own["text"] == folder.summary().best
+
+
 CHROMIUM = shutil.which("chromium")
 
 
@@ -277,7 +439,11 @@ CHROMIUM = shutil.which("chromium")
 @pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 def test_the_page_never_scrolls_sideways(build_run):
     names = tuple(f"a rather long name of class {number}" for number in range(12))
-    report = write_report(build_run(classes=names, pictures=True, per_class=20))
+    long = ("mobilenet-lr0.01-adam-random-last4-image256-dense1024", "x" * 70)
+    published = (*PUBLISHED, *(PublishedValue(name, "test", "accuracy", 0.9) for name in long))
+    settings = {"pictures": True, "augmented": True, "named": long, "published": published, "phases": (4, 5)}
+    report = write_report(build_run(classes=names, per_class=20, **settings))
+    report.write_text(report.read_text().replace("<details>", "<details open>"))
     measure = "let page=this.contentDocument.documentElement;this.title=page.scrollWidth-page.clientWidth"
     frames = [
         f'<iframe src="{report.name}" style="width:{width}px;height:900px" onload="{measure}"></iframe>'

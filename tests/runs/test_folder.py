@@ -41,7 +41,12 @@ ENVIRONMENT = Environment(
 )
 AUDIT = Audit((SetAside("b/x,y.jpg", "cut short"),), (("a", "b"),), (), (("a", "b"),), (), {"train": {"a": 1}}, ("w",))
 TIMINGS = Timings(
-    3.0, None, 4.5, {"features": 2.5}, {"mobilenet": FeatureTiming(5, 1.0, 5.0, 0)}, {"m": CandidateTiming(1.5, None)}
+    3.0,
+    None,
+    4.5,
+    {"features": 2.5},
+    {"mobilenet": FeatureTiming(5, 1.0, 5.0, 0)},
+    {"m": CandidateTiming(1.5, None, 3.25)},
 )
 HISTORY = (
     HistoryRow("m", 0, 0, 1, 1, 1e-3, 0.5, 0.75, val_loss=0.625, val_accuracy=0.5),
@@ -136,9 +141,10 @@ def test_predictions_come_back(folder):
 def test_pictures_come_back(folder):
     assert folder.pictures() == ()
     rows = [PictureRow("sample", 0, "a/1.jpg", "a"), PictureRow("mistake", 0, "b/2.jpg", "b", "a", 0.75)]
-    folder.write_pictures([(rows[0], b"one"), (rows[1], b"two")])
+    rows.append(PictureRow("augmentation", 0, "a/1.jpg", "a", operation="flip + zoom 0.2"))
+    folder.write_pictures(zip(rows, (b"one", b"two", b"three"), strict=True))
     assert folder.pictures() == tuple(rows)
-    assert [folder.picture_bytes(row) for row in rows] == [b"one", b"two"]
+    assert [folder.picture_bytes(row) for row in rows] == [b"one", b"two", b"three"]
 
 
 def test_log_grows_and_survives_a_torn_line(folder):

@@ -44,6 +44,12 @@ def test_no_rows_leave_a_header(tmp_path):
     assert read_table(tmp_path / "lines.csv", Line) == ()
 
 
+def test_a_table_from_before_a_column_with_a_default_is_read(tmp_path):
+    path = tmp_path / "lines.csv"
+    path.write_text("name,count,fold\na,1,\nb,2,3\n")
+    assert read_table(path, Line) == (Line("a", 1, None), Line("b", 2, 3))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

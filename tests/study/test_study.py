@@ -18,10 +18,11 @@ from headstart.api import Settings
 from headstart.classifier import predict
 from headstart.data.images import read_table
 from headstart.errors import DataError, RunError, StudyError, UsageError
+from headstart.features import trunk
 from headstart.progress import Progress
-from headstart.recipe import Candidate, Optimizer, Protocol, Recipe
+from headstart.recipe import Candidate, Optimizer, Protocol, Recipe, Training
 from headstart.runs.folder import RunFolder
-from headstart.study import learners, prepare
+from headstart.study import learners, workshop
 from headstart.study.plan import make_plan
 
 
@@ -128,7 +129,7 @@ def test_another_folder_gives_the_same_bytes_and_computes_no_feature(finished, t
     def fail(*args, **options):
         raise AssertionError("a feature was computed although all are cached")
 
-    monkeypatch.setattr(prepare.trunk.OpenVinoTrunk, "run", fail)
+    monkeypatch.setattr(trunk.OpenVinoTrunk, "run", fail)
     result = again(finished, tmp_path / "run", monkeypatch)
     assert outcome(result.folder) == outcome(finished.result.folder)
 
@@ -199,14 +200,14 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(finished, 
 
 
 def test_a_network_that_fails_does_not_end_the_study(finished, tmp_path, monkeypatch):
-    build = prepare.build_network
+    build = workshop.build_network
 
     def failing(network):
         if network.backbone.name == "mobilenet_v2":
             raise MemoryError("no memory for this network")
         return build(network)
 
-    monkeypatch.setattr(prepare, "build_network", failing)
+    monkeypatch.setattr(workshop, "build_network", failing)
     settings = Settings(
         backbones=("mobilenet:random", "mobilenet_v2:random"), learning_rates=(1e-2,), folds=3, epochs=2, image_size=32
     )
@@ -223,7 +224,7 @@ def test_when_every_network_fails_the_study_says_so(finished, tmp_path, monkeypa
     def failing(network):
         raise RuntimeError("broken build")
 
-    monkeypatch.setattr(prepare, "build_network", failing)
+    monkeypatch.setattr(workshop, "build_network", failing)
     settings = Settings(backbones=("mobilenet_v2:random",), learning_rates=(1e-2,), folds=3, epochs=2, image_size=32)
     with pytest.raises(StudyError, match="broken build"):
         again(finished, tmp_path / "run", monkeypatch, settings)
@@ -377,7 +378,7 @@ def test_a_final_training_that_fails_leaves_the_other_finalists(finished, tmp_pa
 def test_one_backbone_at_two_sizes_makes_two_networks(finished, tmp_path, monkeypatch):
     monkeypatch.setenv("HEADSTART_CACHE", str(finished.cache))
     candidates = tuple(
-        Candidate("mobilenet", "random", image_size=size, optimizer=Optimizer(learning_rate=rate), epochs=2)
+        Candidate("mobilenet", weights="random", image_size=size, train=Training(2, optimizer=Optimizer("adam", rate)))
         for size, rate in ((32, 1e-2), (64, 1e-3))
     )
     recipe = Recipe(candidates, protocol=Protocol(folds=3))

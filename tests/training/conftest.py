@@ -35,19 +35,22 @@ def sample() -> Sample:
 
 @pytest.fixture(scope="session")
 def make_job() -> Callable[..., Job]:
-    """Return a function that makes a job: fold 0 of 5, Adam at 0.01, 3 epochs, batches of 50; anything can be set."""
+    """Return a function that makes a job: fold 0 of 5, Adam at 0.01, 3 epochs, batches of 50.
+
+    Any field of the job and of its settings can be set.
+    """
+    of_settings = {field.name for field in dataclasses.fields(recipe.Training)} - {"epochs"}
 
     def make(fold: int = 0, **changes: Any) -> Job:
         rows = np.random.default_rng(8).permutation(IMAGES)
         held_out = rows[fold::5]
+        settings = recipe.Training(epochs=3, batch_size=50, optimizer=recipe.Optimizer(learning_rate=0.01))
+        chosen = {name: changes.pop(name) for name in of_settings & set(changes)}
         job = Job(
             key=f"job/{fold}",
             head=recipe.Head(),
-            optimizer=recipe.Optimizer(learning_rate=0.01),
-            schedule=recipe.Schedule(),
-            batch_size=50,
+            settings=dataclasses.replace(settings, **chosen),
             epochs=3,
-            patience=0,
             train=np.setdiff1d(rows, held_out),
             validation=held_out,
             order_seed=fold,

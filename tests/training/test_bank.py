@@ -4,10 +4,12 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_class_weight
 
 from headstart.backbones.engine import keras_module
 from headstart.progress import Progress
-from headstart.recipe import Head, Optimizer, Schedule
+from headstart.recipe import Head, Optimizer, Phase, Schedule
 from headstart.training import bank
 from headstart.training.bank import train_bank
 from headstart.training.heads import batch_order, forward, initial_weights, penalty, softmax
@@ -27,15 +29,14 @@ class KerasHead:
     def __init__(self, job, sample, *, rate=None, metrics=False):
         keras = self.keras = keras_module()
         self.job, self.sample = job, sample
+        self.sparse = job.head.output == "sigmoid"
         layers = [keras.Input((sample.features.shape[1],))]
-        for units in (*job.head.dense, None):
-            layers.append(
-                keras.layers.Dense(
-                    units or sample.classes,
-                    activation="relu" if units else "softmax",
-                    kernel_regularizer=keras.regularizers.L2(job.head.l2) if job.head.l2 else None,
-                )
-            )
+        *hidden, last = job.head.dense_layers(sample.classes)
+        for layer in hidden:
+            layers.append(keras.layers.Dense(layer.units, layer.activation, kernel_regularizer=self.l2(layer.l2)))
+        layers.append(keras.layers.Dense(last.units, job.head.output, kernel_regularizer=self.l2(last.l2)))
+        # On TensorFlow, the loss would find the values before the activation and take their softmax instead.
+        layers += [keras.layers.Rescaling(1.0)] if self.sparse else []
         self.model = keras.Sequential(layers)
         shape = {"inputs": sample.features.shape[1], "classes": sample.classes}
         self.model.set_weights(initial_weights(job.head, seed=job.init_seed, **shape))
@@ -45,19 +46,39 @@ class KerasHead:
             keras.metrics.Recall(name="recall"),
             keras.metrics.TopKCategoricalAccuracy(k=3, name="top_k"),
         ]
+        losses, smoothing = keras.losses, job.settings.label_smoothing
+        loss = losses.CategoricalCrossentropy(label_smoothing=smoothing)
         self.model.compile(
-            self.optimizer(rate), "categorical_crossentropy", metrics=measured if metrics else [], run_eagerly=True
+            self.optimizer(rate),
+            losses.SparseCategoricalCrossentropy() if self.sparse else loss,
+            metrics=measured if metrics else [],
+            run_eagerly=True,
         )
+
+    def l2(self, factor):
+        return self.keras.regularizers.L2(factor) if factor else None
 
     def optimizer(self, rate):
         settings, optimizers = self.job.optimizer, self.keras.optimizers
         rate = settings.learning_rate if rate is None else rate
         if settings.name == "adam":
             return optimizers.Adam(rate)
+        if settings.name == "adamw":
+            return optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+        if settings.name == "rmsprop":
+            return optimizers.RMSprop(rate, rho=settings.rho, momentum=settings.momentum)
         return optimizers.SGD(rate, momentum=settings.momentum, nesterov=settings.nesterov)
 
     def data(self, rows):
-        return self.sample.features[rows], np.eye(self.sample.classes)[self.sample.labels[rows]]
+        labels = self.sample.labels[rows]
+        return self.sample.features[rows], labels if self.sparse else np.eye(self.sample.classes)[labels]
+
+    def balance(self):
+        """Return Keras' class weights, by the formula of scikit-learn."""
+        labels, balanced = self.sample.labels[self.job.train], self.job.settings.class_weights == "balanced"
+        found = np.unique(labels)
+        weights = compute_class_weight("balanced", classes=found, y=labels)
+        return dict(zip(found.tolist(), weights.tolist(), strict=True)) if balanced else None
 
     def rows(self, epoch):
         return self.job.train[batch_order(self.job.order_seed, epoch, len(self.job.train))]
@@ -66,7 +87,7 @@ class KerasHead:
         """Train in single steps, which is quicker than ``fit``; return what Keras measures on the validation rows."""
         rows, size = self.rows(epoch), self.job.batch_size
         for start in range(0, len(rows), size):
-            self.model.train_on_batch(*self.data(rows[start : start + size]))
+            self.model.train_on_batch(*self.data(rows[start : start + size]), class_weight=self.balance())
         return {"val_loss": self.model.test_on_batch(*self.data(self.job.validation), return_dict=True)["loss"]}
 
     def fit_epoch(self, epoch):
@@ -77,12 +98,14 @@ class KerasHead:
         return {name: values[0] for name, values in history.items()}
 
     def probabilities(self):
-        return self.keras.ops.convert_to_numpy(self.model(self.sample.features))
+        outputs = self.keras.ops.convert_to_numpy(self.model(self.sample.features))
+        outputs = np.clip(outputs, 1e-7, 1 - 1e-7) if self.sparse else outputs
+        return outputs / outputs.sum(axis=1, keepdims=True)
 
 
 def assert_equal_to_keras(fit, keras_head, keras_history):
     """Compare the probabilities of all images, and every metric that Keras reports."""
-    assert softmax(forward(fit.weights, keras_head.sample.features)) == pytest.approx(
+    assert softmax(forward(keras_head.job.head, fit.weights, keras_head.sample.features)) == pytest.approx(
         keras_head.probabilities(), abs=1e-4
     )
     for row, logs in zip(fit.history, keras_history, strict=True):
@@ -108,8 +131,13 @@ HEADS = [
     (0, Head(), at(0.1)),
     (1, Head(), at(0.05, name="sgd", momentum=0.9)),
     (1, Head(), at(0.05, name="sgd", momentum=0.9, nesterov=True)),
-    (2, Head(dense=(9,), l2=0.02), at(0.01)),
-    (2, Head(dense=(8, 5), l2=0.01), at(0.02, name="sgd", momentum=0.9)),
+    (2, Head(layers=("dense 9 l2 0.02",), l2=0.01), at(0.01)),
+    (2, Head(layers=("dense 8 l2 0.03", "dense 5 tanh"), l2=0.01), at(0.02, name="sgd", momentum=0.9)),
+    (2, Head(layers=("dense 8 linear", "dense 5 tanh l2 0.1")), at(0.01, name="adamw", weight_decay=0.1)),
+    (3, Head(), at(0.01, name="rmsprop")),
+    (3, Head(layers=("dense 7 tanh",)), at(0.005, name="rmsprop", momentum=0.8, rho=0.7)),
+    (3, Head(output="sigmoid"), at(0.02)),
+    (4, Head(layers=("dense 6",), output="sigmoid", l2=0.01), at(0.05, name="sgd", momentum=0.9, nesterov=True)),
 ]
 
 
@@ -124,7 +152,43 @@ def test_many_heads_at_once_equal_each_alone_in_keras(sample, make_job):
         assert_equal_to_keras(fit, alone, [alone.run_epoch(epoch) for epoch in (1, 2, 3)])
 
 
-@pytest.mark.parametrize("head", [Head(), Head(dense=(9,), l2=0.02)], ids=["linear", "hidden with L2"])
+@pytest.mark.parametrize("changes", [{"label_smoothing": 0.2}, {"class_weights": "balanced"}], ids=str)
+def test_losses_are_weighed_and_smoothed_as_by_keras(sample, make_job, changes):
+    labels = np.where(sample.labels == 2, sample.labels, sample.labels // 2)  # class 0 twice as often, class 3 never
+    uneven = dataclasses.replace(sample, labels=labels)
+    job = make_job(head=Head(layers=("dense 6",)), **changes)
+    alone = KerasHead(job, uneven)
+    for epoch in (1, 2, 3):
+        alone.run_epoch(epoch)
+    (fit,) = train(uneven, [dataclasses.replace(job, validation=None)])
+    assert_equal_to_keras(fit, alone, [{}] * 3)
+    (plain,) = train(uneven, [make_job(head=job.head, validation=None)])
+    assert np.abs(plain.weights[0] - fit.weights[0]).max() > 1e-3
+
+
+def test_recorded_losses_leave_out_smoothing_and_class_weights(sample, make_job):
+    job = make_job(label_smoothing=0.3, class_weights="balanced", validation=None)
+    (fit,) = train(sample, [job])
+    logits = forward(job.head, fit.weights, sample.features[job.train])
+    assert fit.best.train.loss == pytest.approx(log_loss(sample.labels[job.train], softmax(logits)), rel=1e-5)
+    (still,) = train(sample, [dataclasses.replace(job, settings=dataclasses.replace(job.settings, optimizer=at(1e-9)))])
+    first = forward(job.head, still.weights, sample.features[job.train])
+    assert still.history[0].train.loss == pytest.approx(log_loss(sample.labels[job.train], softmax(first)), rel=1e-5)
+
+
+def test_sigmoids_that_keras_clips_have_no_gradient(sample, make_job):
+    """Rows far out: sigmoids below 1e-7, which Keras takes for 1e-7."""
+    far = dataclasses.replace(sample, features=sample.features * 40)
+    job = make_job(head=Head(output="sigmoid"), optimizer=at(0.02, name="sgd"))
+    alone = KerasHead(job, far)
+    for epoch in (1, 2, 3):
+        alone.run_epoch(epoch)
+    (fit,) = train(far, [dataclasses.replace(job, validation=None)])
+    assert 0.1 < (alone.keras.ops.convert_to_numpy(alone.model(far.features)) < 1e-7).mean() < 0.9
+    assert_equal_to_keras(fit, alone, [{}] * 3)
+
+
+@pytest.mark.parametrize("head", [Head(), Head(layers=("dense 9 l2 0.02",), l2=0.02)], ids=["linear", "hidden with L2"])
 def test_metrics_of_every_epoch_are_those_of_fit(sample, make_job, head):
     job = make_job(head=head)
     alone = KerasHead(job, sample, metrics=True)
@@ -183,10 +247,13 @@ def grid(make_job):
         for fold in range(3)
     ]
     longer = make_job(4, key="longer", epochs=6)
-    dropping = make_job(0, key="dropping", head=Head(dense=(6,), dropout=0.5))
-    dropping_inputs = make_job(1, key="dropping inputs", head=Head(dropout=0.3))
+    dropping = make_job(0, key="dropping", head=Head(layers=("dense 6", "dropout 0.5")))
+    dropping_inputs = make_job(1, key="dropping inputs", head=Head(layers=("dropout 0.3",)))
     impatient = make_job(0, key="impatient", epochs=9, patience=1, optimizer=dataclasses.replace(ADAM, learning_rate=1))
-    return [*jobs, longer, dropping, dropping_inputs, impatient]
+    smoothed = make_job(0, key="smoothed", label_smoothing=0.1)
+    balanced = make_job(0, key="balanced", class_weights="balanced")
+    logistic = make_job(2, key="logistic", head=Head(output="logistic"))
+    return [*jobs, longer, dropping, dropping_inputs, smoothed, balanced, logistic, impatient]
 
 
 def assert_same_fit(one, other, tolerance):
@@ -230,7 +297,7 @@ def test_best_epoch_has_the_best_monitor_and_its_weights(sample, make_job):
         best = values.index((max if monitor == "accuracy" else min)(values))
         assert fit.best_epoch == best + 1 == fit.best.epoch
         rows = jobs[0].validation
-        assert forward(fit.weights, sample.features[rows]) == pytest.approx(fit.validation_logits, abs=1e-4)
+        assert forward(Head(), fit.weights, sample.features[rows]) == pytest.approx(fit.validation_logits, abs=1e-4)
         again = measure(fit.validation_logits, sample.labels[rows])
         assert again.loss == pytest.approx(fit.history[best].validation.loss, rel=1e-5)
         assert fit.best.validation.loss == pytest.approx(again.loss, rel=1e-6)
@@ -239,13 +306,13 @@ def test_best_epoch_has_the_best_monitor_and_its_weights(sample, make_job):
 
 
 def test_scores_leave_out_the_penalty_and_histories_do_not(sample, make_job):
-    job = make_job(head=Head(dense=(6,), l2=0.05), validation=None)
+    job = make_job(head=Head(layers=("dense 6 l2 0.1",), l2=0.05), validation=None)
     longer = dataclasses.replace(job, epochs=4)
     (fit,), (next_one,) = train(sample, [job]), train(sample, [longer])
-    logits = forward(fit.weights, sample.features[job.train])
+    logits = forward(job.head, fit.weights, sample.features[job.train])
     assert fit.best == dataclasses.replace(fit.last)
     assert fit.best.train.loss == pytest.approx(measure(logits, sample.labels[job.train]).loss, rel=1e-5)
-    assert next_one.history[3].train.loss > fit.best.train.loss + 0.5 * penalty(fit.weights, 0.05)
+    assert next_one.history[3].train.loss > fit.best.train.loss + 0.5 * penalty(job.head, fit.weights)
 
 
 def test_without_validation_the_last_epoch_is_kept(sample, make_job):
@@ -256,7 +323,7 @@ def test_without_validation_the_last_epoch_is_kept(sample, make_job):
 
 
 def test_a_head_that_diverges_harms_no_other(sample, make_job):
-    head = Head(dense=(6,))
+    head = Head(layers=("dense 6",))
     good = make_job(key="good", head=head, optimizer=SGD)
     bad = make_job(key="wild", head=head, optimizer=dataclasses.replace(SGD, learning_rate=1e12), epochs=5)
     alone, (fit, wild) = train(sample, [good])[0], train(sample, [good, bad])
@@ -288,20 +355,33 @@ class Drops:
         return (self.random.random(shape, dtype=np.float32) < self.keep) / self.keep
 
 
-@pytest.mark.parametrize("dense", [(), (6,), (7, 6)])
-def test_dropout_is_that_of_a_keras_model_with_the_same_masks(sample, make_job, dense):
+@pytest.mark.parametrize(
+    "layers",
+    [
+        ("dropout 0.25",),
+        ("dense 6", "dropout 0.25"),
+        ("dense 7", "dropout 0.25", "dense 6", "dropout 0.25"),
+        ("dropout 0.25", "dense 7 tanh", "dense 6 linear", "dropout 0.25"),
+        ("dense 7", "dropout 0.25", "dense 6 tanh l2 0.1", "dropout 0.25"),
+    ],
+    ids=str,
+)
+def test_dropout_is_that_of_a_keras_model_with_the_same_masks(sample, make_job, layers):
     keras, drops = keras_module(), Drops(11, 0.25)
-    job = make_job(head=Head(dense=dense, dropout=0.25), dropout_seed=11, epochs=2, validation=None, optimizer=SGD)
+    job = make_job(head=Head(layers=layers), dropout_seed=11, epochs=2, validation=None, optimizer=SGD)
 
     class Masked(keras.layers.Layer):
         def call(self, inputs):
             known = inputs.shape[0] is not None  # else Keras only asks for the shape
             return inputs * drops.mask(inputs.shape).astype(np.float32) if known else inputs
 
-    layers = [] if dense else [Masked()]
-    for units in dense:
-        layers += [keras.layers.Dense(units, activation="relu"), Masked()]
-    model = keras.Sequential([keras.Input((12,)), *layers, keras.layers.Dense(sample.classes)])
+    built = []
+    for layer in job.head.dense_layers(sample.classes):
+        built += [Masked()] if layer.dropout else []
+        built.append(
+            keras.layers.Dense(layer.units, layer.activation, kernel_regularizer=keras.regularizers.L2(layer.l2))
+        )
+    model = keras.Sequential([keras.Input((12,)), *built])
     model.set_weights(initial_weights(job.head, inputs=12, classes=sample.classes, seed=job.init_seed))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(SGD.learning_rate), loss, run_eagerly=True)
@@ -346,10 +426,37 @@ def test_progress_counts_every_epoch_also_those_left_out(sample, make_job):
 
 
 def test_batches_larger_than_the_data_are_one_step(sample, make_job):
-    job = make_job(batch_size=1000, epochs=1, optimizer=SGD, validation=None)
-    alone = train(sample, [dataclasses.replace(job, batch_size=len(job.train))])[0]
-    assert_fits = zip(train(sample, [job])[0].weights, alone.weights, strict=True)
-    assert all(np.array_equal(one, other) for one, other in assert_fits)
+    changes = {"epochs": 1, "optimizer": SGD, "validation": None}
+    rows = len(make_job().train)
+    large, exact = (train(sample, [make_job(batch_size=size, **changes)])[0] for size in (1000, rows))
+    assert all(np.array_equal(one, other) for one, other in zip(large.weights, exact.weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"trainable": "all"}, {"phases": (Phase(1),)}, {"fresh": ("flip",)}],
+    ids=["backbone", "phases", "fresh"],
+)
+def test_what_needs_the_backbone_is_refused(sample, make_job, changes):
+    with pytest.raises(ValueError, match="one phase, on features that stay"):
+        train(sample, [make_job(), make_job(**changes)])
+
+
+def test_jobs_of_other_settings_are_not_computed_together(sample, make_job):
+    """Every setting that decides a step makes other numbers than the plain job beside it."""
+    others = [
+        {"label_smoothing": 0.1},
+        {"class_weights": "balanced"},
+        {"batch_size": 40},
+        {"optimizer": at(0.01, epsilon=0.1)},
+        {"head": Head(output="sigmoid")},
+        {"schedule": Schedule("steps", every=1)},
+    ]
+    jobs = [make_job(1, key=f"{number}", validation=None, **changes) for number, changes in enumerate([{}, *others])]
+    plain, *fits = train(sample, jobs)
+    for fit, job in zip(fits, jobs[1:], strict=True):
+        assert_same_fit(fit, train(sample, [job])[0], 0)
+        assert np.abs(fit.weights[0] - plain.weights[0]).max() > 1e-4
 
 
 def test_no_jobs_no_fits(sample):

@@ -6,15 +6,22 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from headstart.backbones.catalog import CAFFE, MINUS_ONE_TO_ONE
+from headstart.backbones.catalog import CAFFE, MINUS_ONE_TO_ONE, Preprocessing
 from headstart.backbones.engine import keras_module
+from headstart.features.cut import tail_variables, trunk_model
 from headstart.progress import Progress
-from headstart.recipe import Head, Optimizer, Schedule
+from headstart.recipe import Head, Optimizer, Phase, Schedule, Training
+from headstart.training import finetune
 from headstart.training.finetune import FineTuner
-from headstart.training.heads import batch_order, forward, initial_weights, penalty, softmax
+from headstart.training.heads import Job, batch_order, forward, initial_weights, penalty, softmax
 from headstart.training.tally import measure
 
 SIDE, CLASSES, IMAGES = 8, 4, 150
+EVERYTHING = np.arange(IMAGES)
+HEAD = Head(layers=("dense 6 l2 0.01", "dropout 0.3"), l2=0.01)
+HEAD_THEN_TAIL = (
+    Phase(2, "from normalization_1", learning_rate=0.01, batch_normalization="inference", optimizer_state="keep"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,91 +36,63 @@ def labels(pixels):
     return quarters.argmax(axis=1)
 
 
-def tiny_network():
-    """Two convolutions with batch normalisation, the same weights each time."""
+def tiny_network(channels=3):
+    """Two convolutions with batch normalisation, the second in a residual block; the same weights each time."""
     keras = keras_module()
-    inputs = values = keras.Input((SIDE, SIDE, 3))
-    for number, filters in enumerate((6, 8)):
-        glorot = keras.initializers.GlorotUniform(seed=number)
-        values = keras.layers.Conv2D(filters, 3, strides=2, padding="same", kernel_initializer=glorot)(values)
-        values = keras.layers.BatchNormalization(momentum=0.9)(values)
-        values = keras.layers.ReLU()(values)
+    inputs = values = keras.Input((SIDE, SIDE, channels))
+    for number, stride in enumerate((2, 1), start=1):
+        glorot, before = keras.initializers.GlorotUniform(seed=number), values
+        convolution = keras.layers.Conv2D(
+            8, 3, strides=stride, padding="same", kernel_initializer=glorot, name=f"convolution_{number}"
+        )
+        values = convolution(values)
+        values = keras.layers.BatchNormalization(momentum=0.9, name=f"normalization_{number}")(values)
+        values = keras.layers.Add(name="add")([values, before]) if number == 2 else values
+        values = keras.layers.ReLU(name=f"relu_{number}")(values)
     return keras.Model(inputs, values)
+
+
+def layer_number(name):
+    return [layer.name for layer in tiny_network().layers].index(name)
+
+
+def make_job(head=HEAD, *, fold=0, key="job", seeds=0, epochs=None, first_epochs=3, validation=True, **training):
+    """Return a job on fold 0 of 5: Adam at 0.01, all layers, 3 epochs, batches of 50, unless told otherwise."""
+    rows = np.random.default_rng(8).permutation(IMAGES)
+    defaults = {"batch_size": 50, "optimizer": Optimizer(learning_rate=0.01), "trainable": "all"}
+    settings = Training(first_epochs, **(defaults | training))
+    return Job(
+        key=key,
+        head=head,
+        settings=settings,
+        epochs=epochs or settings.all_epochs,
+        train=np.setdiff1d(rows, rows[fold::5]),
+        validation=rows[fold::5] if validation else None,
+        order_seed=seeds,
+        init_seed=seeds,
+        dropout_seed=seeds,
+    )
+
+
+def whole_tuner(head=HEAD, classes=CLASSES):
+    return FineTuner(tiny_network(), head, classes, preprocessing=MINUS_ONE_TO_ONE)
 
 
 @pytest.fixture(scope="module")
 def tuner():
-    head = Head(dense=(6,), l2=0.01, dropout=0.3)
-    return FineTuner(tiny_network(), MINUS_ONE_TO_ONE, head, CLASSES)
+    return whole_tuner()
 
 
-def tail_job(make_job, **changes):
-    return make_job(**({"head": Head(dense=(6,), l2=0.01, dropout=0.3), "epochs": 4} | changes))
-
-
-class KerasNetwork:
-    """Network and head as one plain Keras model, trained by ``fit``."""
-
-    def __init__(self, job, optimizer):
-        keras = self.keras = keras_module()
-        network, head = tiny_network(), job.head
-        values = keras.layers.GlobalAveragePooling2D()(network.output)
-        for units in (*head.dense, None):
-            regularizer = keras.regularizers.L2(head.l2)
-            options = {"activation": "relu" if units else "softmax", "kernel_regularizer": regularizer}
-            values = keras.layers.Dense(units or CLASSES, **options)(values)
-        self.model = keras.Model(network.input, values)
-        head_weights = initial_weights(head, inputs=8, classes=CLASSES, seed=job.init_seed)
-        self.model.set_weights([*network.get_weights(), *head_weights])
-        metrics = ["accuracy", keras.metrics.Precision(name="precision"), keras.metrics.Recall(name="recall")]
-        metrics.append(keras.metrics.TopKCategoricalAccuracy(k=3, name="top_k"))
-        self.model.compile(optimizer, "categorical_crossentropy", metrics=metrics)
-
-    def fit(self, inputs, labels, job):
-        one_hot = np.eye(CLASSES)[labels]
-        history = []
-        for epoch in range(1, job.epochs + 1):
-            rows = job.train[batch_order(job.order_seed, epoch, len(job.train))]
-            options = {"batch_size": job.batch_size, "shuffle": False, "verbose": 0}
-            validation = (inputs[job.validation], one_hot[job.validation])
-            logs = self.model.fit(inputs[rows], one_hot[rows], validation_data=validation, **options).history
-            history.append({name: values[0] for name, values in logs.items()})
-        return history
-
-
-def test_fine_tuning_equals_keras_fit(pixels, labels, make_job):
-    head = Head(dense=(6,), l2=0.01)
-    sgd = Optimizer("sgd", 0.05, momentum=0.9, nesterov=True)
-    job = make_job(head=head, optimizer=sgd, schedule=Schedule("inverse_time", factor=0.2), epochs=2)
-    tuner = FineTuner(tiny_network(), MINUS_ONE_TO_ONE, head, CLASSES)
-    fit = tuner.fit(pixels, labels, job, monitor="loss")
-    keras = keras_module()
-    rate = keras.optimizers.schedules.InverseTimeDecay(0.05, decay_steps=1, decay_rate=0.2)
-    plain = KerasNetwork(job, keras.optimizers.SGD(rate, momentum=0.9, nesterov=True))
-    history = plain.fit(MINUS_ONE_TO_ONE.apply(pixels), labels, job)
-    for row, logs in zip(fit.history, history, strict=True):
-        for name in ("loss", "accuracy", "precision", "recall", "top_k"):
-            assert getattr(row.train, name) == pytest.approx(logs[name], abs=1e-5), name
-            assert getattr(row.validation, name) == pytest.approx(logs[f"val_{name}"], abs=1e-5), name
-    last = tuner.fit(pixels, labels, dataclasses.replace(job, validation=None), monitor="loss")
-    everything = np.arange(IMAGES)
-    probabilities = softmax(tuner.logits(pixels, everything, last))
-    assert probabilities == pytest.approx(plain.model.predict_on_batch(MINUS_ONE_TO_ONE.apply(pixels)), abs=1e-5)
-    assert history[1]["loss"] < history[0]["loss"]
+def features_at(network, start, pixels):
+    """Return what crosses the cut, image by image, as the trunk gives it."""
+    crossed = trunk_model(network, start)(MINUS_ONE_TO_ONE.apply(pixels), training=False)
+    arrays = [np.asarray(one) for one in (crossed if isinstance(crossed, list) else [crossed])]
+    return np.concatenate([array.reshape(len(pixels), -1) for array in arrays], axis=1)
 
 
 def bits(fit):
     arrays = [*fit.weights, *fit.backbone_weights, fit.validation_logits]
     return [array.tobytes() for array in arrays], fit.history, fit.best_epoch, fit.best, fit.last
-
-
-def test_same_job_gives_the_same_bits_whatever_ran_before(tuner, pixels, labels, make_job):
-    job = tail_job(make_job)
-    first = tuner.fit(pixels, labels, job, monitor="loss")
-    other = tuner.fit(pixels, labels, tail_job(make_job, dropout_seed=9), monitor="loss")
-    tuner.fit(pixels, labels, tail_job(make_job, optimizer=Optimizer("sgd", 0.1, momentum=0.9)), monitor="loss")
-    assert bits(tuner.fit(pixels, labels, job, monitor="loss")) == bits(first)
-    assert other.history[0].train.loss != first.history[0].train.loss  # other units are dropped
 
 
 class Memory:
@@ -147,31 +126,73 @@ class Listener(Progress):
         yield advance
 
 
-@pytest.mark.parametrize("schedule", [Schedule(), Schedule("cosine")], ids=["constant", "cosine"])
-def test_a_killed_training_goes_on_and_ends_with_the_same_bits(tuner, pixels, labels, make_job, schedule):
-    job, checkpoint = tail_job(make_job, schedule=schedule), Memory()
+def test_fine_tuning_equals_keras_fit(pixels, labels):
+    keras, head = keras_module(), Head(layers=("dense 6 l2 0.01",), l2=0.01)
+    sgd = Optimizer("sgd", 0.05, momentum=0.9, nesterov=True)
+    job = make_job(head, optimizer=sgd, schedule=Schedule("inverse_time", factor=0.2), epochs=2)
+    fit = whole_tuner(head).fit(pixels, labels, job, monitor="loss")
+    network, l2 = tiny_network(), keras.regularizers.L2(0.01)
+    values = keras.layers.GlobalAveragePooling2D()(network.output)
+    values = keras.layers.Dense(6, activation="relu", kernel_regularizer=l2)(values)
+    model = keras.Model(network.input, keras.layers.Dense(CLASSES, activation="softmax", kernel_regularizer=l2)(values))
+    model.set_weights([*network.get_weights(), *initial_weights(head, inputs=8, classes=CLASSES, seed=0)])
+    rate = keras.optimizers.schedules.InverseTimeDecay(0.05, decay_steps=1, decay_rate=0.2)
+    metrics = ["accuracy", keras.metrics.Precision(name="precision"), keras.metrics.Recall(name="recall")]
+    metrics.append(keras.metrics.TopKCategoricalAccuracy(k=3, name="top_k"))
+    model.compile(keras.optimizers.SGD(rate, momentum=0.9, nesterov=True), "categorical_crossentropy", metrics=metrics)
+    inputs, one_hot = MINUS_ONE_TO_ONE.apply(pixels), np.eye(CLASSES)[labels]
+    for row in fit.history:
+        rows = job.train[batch_order(job.order_seed, row.epoch, len(job.train))]
+        held_out = (inputs[job.validation], one_hot[job.validation])
+        options = {"batch_size": 50, "shuffle": False, "verbose": 0, "validation_data": held_out}
+        logs = model.fit(inputs[rows], one_hot[rows], **options).history
+        for name in ("loss", "accuracy", "precision", "recall", "top_k"):
+            assert getattr(row.train, name) == pytest.approx(logs[name][0], abs=1e-5), name
+            assert getattr(row.validation, name) == pytest.approx(logs[f"val_{name}"][0], abs=1e-5), name
+    assert fit.history[1].train.loss < fit.history[0].train.loss
+
+
+def test_same_job_gives_the_same_bits_whatever_ran_before(tuner, pixels, labels):
+    first = tuner.fit(pixels, labels, make_job(), monitor="loss")
+    other = tuner.fit(pixels, labels, make_job(seeds=9), monitor="loss")
+    tuner.fit(pixels, labels, make_job(optimizer=Optimizer("sgd", 0.1, momentum=0.9)), monitor="loss")
+    tuner.fit(pixels, labels, make_job(trainable="none", phases=HEAD_THEN_TAIL), monitor="loss")
+    assert bits(tuner.fit(pixels, labels, make_job(), monitor="loss")) == bits(first)
+    assert other.history[0].train.loss != first.history[0].train.loss
+
+
+@pytest.mark.parametrize("epochs_done", [1, 2, 3])
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"schedule": Schedule("cosine"), "epochs": 4},
+        {"trainable": "none", "first_epochs": 2, "phases": HEAD_THEN_TAIL},
+    ],
+    ids=["cosine", "phases"],
+)
+def test_a_killed_training_goes_on_and_ends_with_the_same_bits(tuner, pixels, labels, training, epochs_done):
+    job, checkpoint = make_job(**training), Memory()
     whole = tuner.fit(pixels, labels, job, monitor="loss")
     with pytest.raises(KeyboardInterrupt):
-        after_two = Listener(2 * len(job.train))
-        tuner.fit(pixels, labels, job, monitor="loss", checkpoint=checkpoint, progress=after_two)
+        limit = Listener(epochs_done * len(job.train))
+        tuner.fit(pixels, labels, job, monitor="loss", checkpoint=checkpoint, progress=limit)
     with np.load(io.BytesIO(checkpoint.content), allow_pickle=False) as arrays:
-        assert len(json.loads(arrays["json"].tobytes())["history"]) == 2
-    tuner.fit(pixels, labels, tail_job(make_job, order_seed=77), monitor="loss")
+        assert len(json.loads(arrays["json"].tobytes())["history"]) == epochs_done
+    tuner.fit(pixels, labels, make_job(seeds=7), monitor="loss")
     rest = Listener()
     assert bits(tuner.fit(pixels, labels, job, monitor="loss", checkpoint=checkpoint, progress=rest)) == bits(whole)
     assert rest.done == rest.total == 4 * len(job.train)
     assert bits(tuner.fit(pixels, labels, job, monitor="loss", checkpoint=checkpoint)) == bits(whole)
 
 
-def test_a_checkpoint_of_another_job_is_passed_over(tuner, pixels, labels, make_job):
-    checkpoint = Memory()
-    tuner.fit(pixels, labels, tail_job(make_job, key="other", epochs=1), monitor="loss", checkpoint=checkpoint)
-    job = tail_job(make_job, epochs=2)
+def test_a_checkpoint_of_another_job_is_passed_over(tuner, pixels, labels):
+    checkpoint, job = Memory(), make_job(epochs=2)
+    tuner.fit(pixels, labels, make_job(key="other", epochs=1), monitor="loss", checkpoint=checkpoint)
     expected = tuner.fit(pixels, labels, job, monitor="loss")
     assert bits(tuner.fit(pixels, labels, job, monitor="loss", checkpoint=checkpoint)) == bits(expected)
 
 
-def test_nothing_is_traced_again_for_another_rate_or_fold(pixels, labels, make_job):
+def test_nothing_is_traced_again_for_another_rate_fold_or_loss(pixels, labels):
     keras, traced = keras_module(), []
     if keras.backend.backend() == "torch":
         pytest.skip("PyTorch runs eagerly: nothing is traced")
@@ -183,64 +204,170 @@ def test_nothing_is_traced_again_for_another_rate_or_fold(pixels, labels, make_j
 
     network = tiny_network()
     watched = keras.Model(network.input, Watched()(network.output))
-    tuner = FineTuner(watched, MINUS_ONE_TO_ONE, Head(), CLASSES)
+    tuner = FineTuner(watched, Head(), CLASSES, preprocessing=MINUS_ONE_TO_ONE)
     counts = []
-    for number, rate in enumerate((0.01, 0.02, 0.05)):
-        tuner.fit(pixels, labels, make_job(number, optimizer=Optimizer("adam", rate), epochs=2), monitor="loss")
+    phases = (Phase(2, "from normalization_1"),)
+    for fold, rate in enumerate((0.01, 0.02, 0.05)):
+        optimizer = Optimizer("adam", rate)
+        job = make_job(Head(), fold=fold, optimizer=optimizer, phases=phases, label_smoothing=rate, epochs=5)
+        fit = tuner.fit(pixels, labels, job, monitor="loss")
+        for rows in (job.train, job.validation):
+            tuner.logits(pixels, rows, fit)
         counts.append(len(traced))
     assert counts[0] > 0
     assert counts == [counts[0]] * 3
 
 
-def test_best_epoch_weights_and_scores(tuner, pixels, labels, make_job):
-    job = tail_job(make_job, epochs=5, optimizer=Optimizer("adam", 0.1))
+def test_best_epoch_weights_and_scores(tuner, pixels, labels):
+    job = make_job(epochs=5, optimizer=Optimizer("adam", 0.1))
     fit = tuner.fit(pixels, labels, job, monitor="accuracy")
     accuracies = [row.validation.accuracy for row in fit.history]
     assert fit.best_epoch == accuracies.index(max(accuracies)) + 1
     assert np.array_equal(tuner.logits(pixels, job.validation, fit), fit.validation_logits)
     best = fit.history[fit.best_epoch - 1].validation
     assert fit.best.validation.accuracy == best.accuracy
-    assert fit.best.validation.loss + penalty(fit.weights, 0.01) == pytest.approx(best.loss, rel=1e-5)
+    assert fit.best.validation.loss + penalty(HEAD, fit.weights) == pytest.approx(best.loss, rel=1e-5)
     assert fit.best.train.loss == pytest.approx(
         measure(tuner.logits(pixels, job.train, fit), labels[job.train]).loss, rel=1e-6
     )
     assert (fit.best.epoch, fit.last.epoch) == (fit.best_epoch, 5)
     assert [array.shape for array in fit.weights] == [(8, 6), (6,), (6, CLASSES), (CLASSES,)]
-    assert [array.shape for array in fit.backbone_weights] == [w.shape for w in tiny_network().get_weights()]
+    assert [array.shape for array in fit.backbone_weights] == [one.shape for one in tail_variables(tiny_network(), 0)]
 
 
-def test_logits_are_head_on_network_on_preprocessed_pixels(pixels, labels, make_job):
-    network = tiny_network()
-    tuner = FineTuner(network, CAFFE, Head(), CLASSES)
-    fit = tuner.fit(pixels, labels, make_job(epochs=1), monitor="loss")
-    logits = tuner.logits(pixels, np.arange(70), fit)
-    network.set_weights(list(fit.backbone_weights))
-    features = network.predict_on_batch(CAFFE.apply(pixels[:70])).mean(axis=(1, 2))
-    assert logits == pytest.approx(forward(fit.weights, features), rel=1e-4, abs=1e-4)
+def test_the_best_epoch_may_lie_in_an_earlier_phase(tuner, pixels, labels):
+    spoil = Phase(2, "all", learning_rate=5.0)
+    job = make_job(epochs=5, phases=(spoil,))
+    fit = tuner.fit(pixels, labels, job, monitor="loss")
+    assert [row.phase for row in fit.history] == [1, 1, 1, 2, 2]
+    assert [row.epoch for row in fit.history] == [1, 2, 3, 4, 5]
+    assert [row.learning_rate for row in fit.history] == [0.01, 0.01, 0.01, 5.0, 5.0]
+    assert fit.best_epoch == 3
+    best = fit.history[2].validation
+    assert fit.best.validation.loss + penalty(HEAD, fit.weights) == pytest.approx(best.loss, rel=1e-5)
+    assert measure(fit.validation_logits, labels[job.validation]).accuracy == best.accuracy
+    assert fit.last.validation.loss > fit.best.validation.loss
 
 
-def test_patience_stops_and_validation_is_optional(tuner, pixels, labels, make_job):
-    impatient = tail_job(make_job, epochs=20, patience=1, optimizer=Optimizer("adam", 0.3))
-    fit = tuner.fit(pixels, labels, impatient, monitor="loss")
-    losses = [row.validation.loss for row in fit.history]
-    assert len(fit.history) < 20
-    assert losses[-1] >= losses[-2]
-    alone = tuner.fit(pixels, labels, tail_job(make_job, validation=None, epochs=2), monitor="loss")
-    assert (alone.best_epoch, alone.validation_logits, alone.best.validation) == (2, None, None)
+def test_patience_counts_through_all_phases(tuner, pixels, labels):
+    spoil = Phase(9, "all", learning_rate=5.0)
+    fit = tuner.fit(pixels, labels, make_job(phases=(spoil,), patience=2), monitor="loss")
+    assert [row.phase for row in fit.history] == [1, 1, 1, 2, 2]
+    alone = tuner.fit(pixels, labels, make_job(validation=False, patience=2, epochs=4), monitor="loss")
+    assert (alone.best_epoch, alone.validation_logits, alone.best.validation) == (4, None, None)
 
 
-def test_divergence_is_written_down_and_the_weights_stay_finite(tuner, pixels, labels, make_job):
-    job = tail_job(make_job, optimizer=Optimizer("sgd", 1e20))
+def test_epochs_of_the_job_cut_the_phases_short(tuner, pixels, labels):
+    job = make_job(trainable="none", phases=HEAD_THEN_TAIL, epochs=4)
+    fit = tuner.fit(pixels, labels, job, monitor="loss")
+    assert [(row.phase, row.epoch) for row in fit.history] == [(1, 1), (1, 2), (1, 3), (2, 4)]
+
+
+def test_divergence_is_written_down_and_the_weights_stay_finite(tuner, pixels, labels):
+    job = make_job(optimizer=Optimizer("sgd", 1e20))
     fit = tuner.fit(pixels, labels, job, monitor="accuracy", checkpoint=Memory())
     assert np.isnan(fit.history[-1].train.loss)
     assert all(np.isfinite(array).all() for array in (*fit.weights, *fit.backbone_weights))
 
 
-def test_pixels_may_be_memory_mapped_and_classes_two(pixels, labels, make_job, tmp_path):
+def test_logits_are_head_on_network_on_preprocessed_pixels(pixels, labels):
+    for pooling, reduce in (
+        ("average", lambda maps: maps.mean(axis=(1, 2))),
+        ("max", lambda maps: maps.max(axis=(1, 2))),
+        ("flatten", lambda maps: maps.reshape(len(maps), -1)),
+    ):
+        network, head = tiny_network(), Head(pooling, ("dense 5 tanh",), "sigmoid")
+        tuner = FineTuner(network, head, CLASSES, preprocessing=CAFFE)
+        fit = tuner.fit(pixels, labels, make_job(head, epochs=1), monitor="loss")
+        logits = tuner.logits(pixels, np.arange(70), fit)
+        network.set_weights(list(fit.backbone_weights))
+        features = reduce(np.asarray(network(CAFFE.apply(pixels[:70]), training=False)))
+        assert logits == pytest.approx(forward(head, fit.weights, features), rel=1e-4, abs=1e-4), pooling
+
+
+def test_grey_has_one_channel(pixels, labels):
+    grey = Preprocessing("grey", (1 / 255,) * 3, (-0.5,) * 3)
+    network = tiny_network(channels=1)
+    tuner = FineTuner(network, Head(), CLASSES, preprocessing=grey)
+    fit = tuner.fit(pixels, labels, make_job(Head(), epochs=1), monitor="loss")
+    network.set_weights(list(fit.backbone_weights))
+    brightness = pixels.astype(np.float64) @ (0.299, 0.587, 0.114) / 255 - 0.5
+    features = np.asarray(network(brightness[..., None].astype(np.float32), training=False)).mean(axis=(1, 2))
+    assert tuner.logits(pixels, EVERYTHING, fit) == pytest.approx(forward(Head(), fit.weights, features), abs=1e-4)
+
+
+def test_pixels_may_be_memory_mapped_and_classes_two(pixels, labels, tmp_path):
     np.save(tmp_path / "pixels.npy", pixels)
     mapped = np.load(tmp_path / "pixels.npy", mmap_mode="r")
-    tuner = FineTuner(tiny_network(), MINUS_ONE_TO_ONE, Head(), 2)
-    job = make_job(epochs=1)
+    tuner, job = whole_tuner(Head(), 2), make_job(Head(), epochs=1)
     fit = tuner.fit(mapped, labels % 2, job, monitor="loss")
     assert fit.history[0].train.top_k is None
     assert bits(tuner.fit(pixels, labels % 2, job, monitor="loss")) == bits(fit)
+
+
+def test_a_network_may_end_flat(pixels, labels):
+    keras, base = keras_module(), tiny_network()
+    flat = keras.layers.Dense(7, activation="relu")(keras.layers.Flatten()(base.output))
+    tuner = FineTuner(keras.Model(base.input, flat), Head("flatten"), CLASSES, preprocessing=MINUS_ONE_TO_ONE)
+    fit = tuner.fit(pixels, labels, make_job(Head("flatten"), epochs=1), monitor="loss")
+    assert [array.shape for array in fit.weights] == [(7, CLASSES), (CLASSES,)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_features_from_the_cut_train_as_pixels_do(tuner, pixels, labels, tmp_path, dtype):
+    start = layer_number("normalization_1")
+    job = make_job(trainable="none", phases=HEAD_THEN_TAIL)
+    from_pixels = tuner.fit(pixels, labels, job, monitor="loss")
+    network = tiny_network()
+    np.save(tmp_path / "features.npy", features_at(network, start, pixels).astype(dtype))
+    features = np.load(tmp_path / "features.npy", mmap_mode="r")
+    tail = FineTuner(network, HEAD, CLASSES, preprocessing=None, start=start)
+    fit = tail.fit(features, labels, job, monitor="loss")
+    tolerance = 1e-5 if dtype == np.float32 else 2e-3
+    for row, expected in zip(fit.history, from_pixels.history, strict=True):
+        assert row.train.loss == pytest.approx(expected.train.loss, abs=tolerance)
+        assert row.validation.loss == pytest.approx(expected.validation.loss, abs=tolerance)
+    assert softmax(tail.logits(features, EVERYTHING, fit)) == pytest.approx(
+        softmax(tuner.logits(pixels, EVERYTHING, from_pixels)), abs=tolerance
+    )
+    shapes = [tuple(one.shape) for one in tail_variables(network, start)]
+    assert [array.shape for array in fit.backbone_weights] == shapes
+
+
+def test_what_does_not_fit_in_memory_is_computed_in_every_step(tuner, pixels, labels, monkeypatch):
+    job = make_job(trainable="none", phases=HEAD_THEN_TAIL)
+    expected = tuner.fit(pixels, labels, job, monitor="loss")
+    monkeypatch.setattr(finetune, "ALWAYS_KEPT_BYTES", 1)
+    monkeypatch.setattr(finetune.machine, "memory_bytes", lambda: None)
+    fit = tuner.fit(pixels, labels, job, monitor="loss")
+    assert softmax(fit.validation_logits) == pytest.approx(softmax(expected.validation_logits), abs=1e-5)
+    assert [row.train.loss for row in fit.history] == pytest.approx([row.train.loss for row in expected.history])
+
+
+def test_training_images_change_anew_in_every_epoch(tuner, pixels, labels, monkeypatch):
+    calls = []
+
+    def mirror(batch, operations, *, seed, epoch, rows):
+        assert np.array_equal(batch, pixels[rows])
+        calls.append((operations, seed, epoch, tuple(rows)))
+        return batch[:, :, ::-1]
+
+    monkeypatch.setattr(finetune, "fresh_batch", mirror)
+    job = make_job(trainable="none", epochs=2)
+    fresh = dataclasses.replace(job, fresh=("flip",), augment_seed=5)
+    fit = tuner.fit(pixels, labels, fresh, monitor="loss")
+    for epoch in (1, 2):
+        order = job.train[batch_order(job.order_seed, epoch, len(job.train))]
+        seen = [rows for operations, seed, at, rows in calls if (operations, seed, at) == (("flip",), 5, epoch)]
+        assert [row for rows in seen for row in rows] == order.tolist()
+    mirrored = pixels.copy()
+    mirrored[job.train] = pixels[job.train, :, ::-1]
+    expected = tuner.fit(mirrored, labels, job, monitor="loss")
+    assert fit.validation_logits == pytest.approx(expected.validation_logits, abs=1e-5)
+    assert fit.history[1].validation.loss == pytest.approx(expected.history[1].validation.loss, abs=1e-5)
+
+
+def test_features_cannot_change_in_every_epoch(pixels, labels):
+    tuner = FineTuner(tiny_network(), HEAD, CLASSES, preprocessing=None, start=2)
+    with pytest.raises(ValueError, match="need pixels"):
+        tuner.fit(pixels, labels, dataclasses.replace(make_job(), fresh=("flip",)), monitor="loss")

@@ -45,6 +45,12 @@ RULES = [
     Optimizer("sgd"),
     Optimizer("sgd", momentum=0.9),
     Optimizer("sgd", momentum=0.9, nesterov=True),
+    Optimizer("sgd", nesterov=True),
+    Optimizer("adamw"),
+    Optimizer("adamw", weight_decay=0.5, beta_1=0.5, epsilon=1e-3),
+    Optimizer("rmsprop"),
+    Optimizer("rmsprop", rho=0.5, epsilon=1e-2),
+    Optimizer("rmsprop", rho=0.5, momentum=0.9),
 ]
 
 
@@ -57,7 +63,7 @@ def test_updates_are_those_of_keras(rule, block_values, monkeypatch):
     gradients = random.normal(size=(40, 5, 4)).astype(np.float32)
     rates = np.array([0.1, 0.1, 0.01, 0.01], np.float32)
     layer = Layer(start.copy(), np.empty_like(start), rates)
-    updater = Updater(rule, 0.0, [layer])
+    updater = Updater(rule, [layer])
     for gradient in gradients:
         layer.gradient[:] = gradient
         updater.step(0.5)
@@ -66,14 +72,20 @@ def test_updates_are_those_of_keras(rule, block_values, monkeypatch):
         assert layer.values[:, part] == pytest.approx(expected, abs=1e-5)
 
 
-def keras_updates(rule, start, gradients):
-    keras = keras_module()
+def keras_optimizer(rule):
+    optimizers, rate = keras_module().optimizers, rule.learning_rate
+    adam = {"beta_1": rule.beta_1, "beta_2": rule.beta_2, "epsilon": rule.epsilon}
     if rule.name == "adam":
-        optimizer = keras.optimizers.Adam(
-            rule.learning_rate, beta_1=rule.beta_1, beta_2=rule.beta_2, epsilon=rule.epsilon
-        )
-    else:
-        optimizer = keras.optimizers.SGD(rule.learning_rate, momentum=rule.momentum, nesterov=rule.nesterov)
+        return optimizers.Adam(rate, **adam)
+    if rule.name == "adamw":
+        return optimizers.AdamW(rate, weight_decay=rule.weight_decay, **adam)
+    if rule.name == "rmsprop":
+        return optimizers.RMSprop(rate, rho=rule.rho, momentum=rule.momentum, epsilon=rule.epsilon)
+    return optimizers.SGD(rate, momentum=rule.momentum, nesterov=rule.nesterov)
+
+
+def keras_updates(rule, start, gradients):
+    keras, optimizer = keras_module(), keras_optimizer(rule)
     variable = keras.Variable(start)
     for gradient in gradients:
         optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
@@ -81,19 +93,33 @@ def keras_updates(rule, start, gradients):
 
 
 def test_l2_reaches_kernels_and_not_the_bias():
-    layer = Layer(np.full((3, 2), 2, np.float32), np.zeros((3, 2), np.float32), np.array([1, 0.5], np.float32))
-    updater = Updater(Optimizer("sgd"), 0.1, [layer])
+    layer = Layer(np.full((3, 2), 2, np.float32), np.zeros((3, 2), np.float32), np.array([1, 0.5], np.float32), l2=0.1)
+    free = Layer(np.full((3, 1), 2, np.float32), np.zeros((3, 1), np.float32), np.ones(1, np.float32))
+    updater = Updater(Optimizer("sgd"), [layer, free])
     updater.step(1.0)
     assert updater.penalties[0] == pytest.approx([0.8, 0.8])  # 0.1 * (4 + 4)
+    assert updater.penalties[1] == 0
     assert layer.values == pytest.approx(np.array([[1.6, 1.8], [1.6, 1.8], [2, 2]]))  # less rate * 2 * 0.1 * 2
+    assert np.all(free.values == 2)
 
 
-def test_moments_fade_to_zero_and_not_to_subnormal_numbers():
+def test_decay_of_adamw_reaches_the_bias_and_is_scaled_by_the_schedule():
+    layer = Layer(np.full((3, 2), 2, np.float32), np.zeros((3, 2), np.float32), np.array([1, 0.5], np.float32))
+    Updater(Optimizer("adamw", weight_decay=0.1), [layer]).step(0.5)
+    assert layer.values == pytest.approx(np.tile([2 - 2 * 0.1 * 0.5, 2 - 2 * 0.1 * 0.25], (3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "fades"), [(Optimizer("adam"), False), (Optimizer("rmsprop", momentum=0.9), True)], ids=["adam", "rmsprop"]
+)
+def test_moments_fade_to_zero_and_not_to_subnormal_numbers(rule, fades):
     layer = Layer(np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32), np.ones(3, np.float32))
-    updater = Updater(Optimizer("adam"), 0.0, [layer])
+    updater = Updater(rule, [layer])
     updater.step(1.0)
     for _ in range(1000):
         layer.gradient.fill(0)
         updater.step(1.0)
-    assert not updater._blocks[0].first.any()
-    assert updater._blocks[0].second.all()
+    (block,) = updater._blocks
+    assert not block.first.any()
+    assert block.second.any() != fades
+    assert np.isfinite(layer.values).all()

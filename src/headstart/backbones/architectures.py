@@ -2,43 +2,85 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
+import importlib
+import math
 import random
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.catalog import Backbone, Preprocessing
+from headstart.backbones.backbone import Backbone, Preprocessing
 from headstart.backbones.engine import keras_module
+from headstart.backbones.own_networks import NETWORKS
 
 if TYPE_CHECKING:
     import keras
 
 # Part of the cache's key: raise it when a seed gives other weights than before.
 RANDOM_VERSION = 1
-SMALL_CNN_CHANNELS = (16, 32, 64, 128)
+# What the official weights of EfficientNet were trained with, beside its normalisation.
+EFFICIENTNET_DEVIATIONS = (0.229, 0.224, 0.225)
+# Where Keras keeps the last number given to each kind of layer.
+_NUMBERS = "object_name_uids"
 
 
-def build(backbone: Backbone, *, image_size: int, seed: int | None = None) -> keras.Model:
+def build(backbone: Backbone, *, image_size: int, seed: int | None = None, channels: int = 3) -> keras.Model:
     """Return a network without its classifier, its weights random.
 
-    It maps preprocessed float32 ``(n, size, size, 3)`` to the last feature map ``(n, h, w, channels)``. With a ``seed``
-    the weights depend on it alone: the same bits in every process.
+    It maps preprocessed float32 ``(n, size, size, channels)`` to the last feature map ``(n, h, w, channels)``, or to
+    ``(n, units)`` where it ends in a dense layer. Its layers have the names that a fresh process would give them. With
+    a ``seed`` the weights depend on it alone: the same bits in every process.
 
     Raises:
-        UsageError: the image size is below what the network can take.
+        UsageError: the image size is below what the network can take, or it cannot take so many channels.
     """
     backbone.check_size(image_size)
-    shape = (image_size, image_size, 3)
-    applications = keras_module().applications
-    with _seeded(seed):
-        own = _OWN.get(backbone.builder)
-        if own:
-            return own(shape)
-        return getattr(applications, backbone.builder)(include_top=False, weights=None, input_shape=shape)
+    backbone.check_channels(channels)
+    shape = (image_size, image_size, channels)
+    own = NETWORKS.get(backbone.builder)
+    # the first import draws random numbers itself, so it comes before the seed
+    keras_module()
+    with _seeded(seed), _fresh_names():
+        return own(shape) if own else _from_keras(backbone, shape)
+
+
+def outline(backbone: Backbone, *, image_size: int, channels: int = 3) -> keras.Model:
+    """Return the network with layers, names and shapes but without values: little memory, and it cannot be run."""
+    with keras_module().StatelessScope(initialize_variables=False):
+        return build(backbone, image_size=image_size, channels=channels)
+
+
+def _from_keras(backbone: Backbone, shape: tuple[int, int, int]) -> keras.Model:
+    network = getattr(keras_module().applications, backbone.builder)
+    if re.fullmatch(r"EfficientNetB\d", backbone.builder):
+        with keras_module().StatelessScope(initialize_variables=False):
+            plain = network(include_top=False, weights=None, input_shape=shape)
+        return _with_deviations(plain)
+    return network(include_top=False, weights=None, input_shape=shape)
+
+
+def _with_deviations(network: keras.Model) -> keras.Model:
+    """Return EfficientNet as Keras builds it for its official weights: one more scaling after the normalisation.
+
+    Keras leaves that layer out where it is not asked to load the official weights itself.
+    """
+    keras = keras_module()
+
+    def call(layer: Any, *inputs: Any, **settings: Any) -> Any:
+        output = layer(*inputs, **settings)
+        if isinstance(layer, keras.layers.Normalization):
+            scale = [1 / math.sqrt(deviation) for deviation in EFFICIENTNET_DEVIATIONS]
+            return keras.layers.Rescaling(scale)(output)
+        return output
+
+    image = keras.layers.Input(network.input_shape[1:], name=network.layers[0].name)
+    return keras.models.clone_model(network, input_tensors=image, call_function=call)
 
 
 def settle_normalization(network: keras.Model, preprocessing: Preprocessing, *, seed: int) -> None:
@@ -72,40 +114,6 @@ def _blotches(side: int, seed: int) -> NDArray[np.uint8]:
     return coarse.repeat(-(-side // 8), axis=1).repeat(-(-side // 8), axis=2)[:, :side, :side]
 
 
-def small_cnn(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Return the small CNN: four blocks of 3 x 3 convolution, batch normalisation and ReLU.
-
-    The side is halved down to 4 pixels, but four times at most: by the first convolution's stride when all four halve,
-    else by pooling before the later blocks. So the parameters are the same at every image size.
-    """
-    layers = keras_module().layers
-    halvings = _halvings(input_shape[0])
-    blocks = len(SMALL_CNN_CHANNELS)
-    image = layers.Input(input_shape, name="image")
-    values = image
-    for block, channels in enumerate(SMALL_CNN_CHANNELS, start=1):
-        halve = block > blocks - halvings
-        if halve and block > 1:
-            # overlapping windows: 3 to 5 points better on photographs of flowers than strided convolutions
-            values = layers.MaxPooling2D(3, strides=2, padding="same", name=f"pool_{block}")(values)
-        stride = 2 if halve and block == 1 else 1
-        values = layers.Conv2D(
-            channels, 3, strides=stride, padding="same", use_bias=False, name=f"convolution_{block}"
-        )(values)
-        # momentum for training sets of a few hundred images: 0.99 lags for the first three epochs
-        values = layers.BatchNormalization(momentum=0.9, name=f"normalization_{block}")(values)
-        values = layers.ReLU(name=f"relu_{block}")(values)
-    return keras_module().Model(image, values, name="small_cnn")
-
-
-_OWN = {"small_cnn": small_cnn}
-
-
-def _halvings(side: int) -> int:
-    """Return how often a side can be halved and keep at least 4 pixels, between 1 and 4."""
-    return min(max(side.bit_length() - 3, 1), len(SMALL_CNN_CHANNELS))
-
-
 @contextlib.contextmanager
 def _seeded(seed: int | None) -> Iterator[None]:
     """Seed Python's generator, from which every Keras initialiser draws its own seed, and put its state back."""
@@ -118,3 +126,18 @@ def _seeded(seed: int | None) -> Iterator[None]:
         yield
     finally:
         random.setstate(state)
+
+
+@contextlib.contextmanager
+def _fresh_names() -> Iterator[None]:
+    """Let Keras number layers without a name of their own from zero, whatever was built before in this process.
+
+    Afterwards its numbers go on above all that are taken, so that layers added to the network get other names.
+    """
+    state = importlib.import_module("keras.src.backend.common.global_state")
+    before = collections.Counter(state.get_global_attribute(_NUMBERS) or {})
+    state.set_global_attribute(_NUMBERS, collections.defaultdict(int))
+    try:
+        yield
+    finally:
+        state.set_global_attribute(_NUMBERS, before | collections.Counter(state.get_global_attribute(_NUMBERS)))

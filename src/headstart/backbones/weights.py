@@ -2,7 +2,8 @@
 
 A weights folder (``--weights-dir``, else ``HEADSTART_WEIGHTS``) holds ``<backbone>.weights.h5`` files and, beside them,
 ``weights.json``: for each backbone its ``sha256``, ``origin`` and ``licence``. Without such a folder, Keras' own cache
-is looked at, then Keras may download. With one, nothing touches the network.
+is looked at, then Keras may download. With one, nothing touches the network. AlexNet may also come as ``alexnet.npz``
+or ``alexnet.safetensors``, with torchvision's names.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ import json
 import os
 import sys
 import warnings
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart import storage
-from headstart.backbones import architectures
-from headstart.backbones.catalog import CATALOG, Backbone
+from headstart.backbones import architectures, arrays
+from headstart.backbones.catalog import CATALOG, Backbone, find
 from headstart.backbones.engine import keras_module
 from headstart.errors import WeightsError
 
@@ -76,10 +78,16 @@ def locate(backbone: Backbone, *, weights_dir: Path | None = None) -> WeightsFil
         WeightsError: a file is there but is not what its checksum says, or the named folder does not exist.
     """
     place = folder(weights_dir)
-    path = place / f"{backbone.name}.weights.h5" if place else None
-    if path and path.is_file():
-        return _from_folder(backbone, path)
+    for path in _names(backbone, place) if place else ():
+        if path.is_file():
+            return _from_folder(backbone, path)
     return _from_keras_cache(backbone)
+
+
+def _names(backbone: Backbone, place: Path) -> tuple[Path, ...]:
+    """Return the files that may hold a backbone's weights, the first to look at first."""
+    suffixes = (".weights.h5", *(arrays.READERS if backbone.name in arrays.CONVERTERS else ()))
+    return tuple(place / f"{backbone.name}{suffix}" for suffix in suffixes)
 
 
 def require(backbone: Backbone, *, weights_dir: Path | None = None) -> WeightsFile:
@@ -92,7 +100,7 @@ def require(backbone: Backbone, *, weights_dir: Path | None = None) -> WeightsFi
     if found:
         return found
     place = folder(weights_dir)
-    if not backbone.pretrained or place:
+    if not backbone.downloadable or place:
         raise WeightsError(_missing(backbone, place))
     return _download(backbone)
 
@@ -101,11 +109,11 @@ def fetch(backbone: Backbone, *, weights_dir: Path | None = None) -> WeightsFile
     """Download the official weights into Keras' own cache and, where a weights folder is named, keep them there too.
 
     Raises:
-        WeightsError: they cannot be had.
+        WeightsError: they cannot be had; for weights that Keras does not offer, the message says how to convert them.
     """
     place = folder(weights_dir)
-    if not backbone.pretrained:
-        raise WeightsError(_missing(backbone, place))
+    if not backbone.downloadable:
+        return require(backbone, weights_dir=weights_dir)
     official = _from_keras_cache(backbone) or _download(backbone)
     return _keep(backbone, official, place) if place else official
 
@@ -120,24 +128,64 @@ def status(backbones: Iterable[Backbone] = (), *, weights_dir: Path | None = Non
 def load(model: keras.Model, file: WeightsFile) -> None:
     """Load the arrays of a weights file into a network that was built here; nothing else of the file is used.
 
+    A network of one input channel gets the first kernel summed over its input channels: what the network of three
+    channels computes where all three are equal.
+
     Raises:
         WeightsError: the file cannot be read, or its arrays are not those of the network.
+        UsageError: the network has one input channel, and its backbone needs three.
     """
+    if model.input_shape[-1] == 1:
+        _load_summed(model, file)
+        return
     try:
-        in_file = _count_numbers(file.path)
-        if in_file == model.count_params():
-            with warnings.catch_warnings():
-                # Keras warns of layers that it leaves as they were; here that is an error
-                warnings.simplefilter("error", UserWarning)
-                model.load_weights(str(file.path))
-            return
-    except (OSError, ValueError, KeyError, UserWarning) as error:
+        if file.path.suffix in arrays.READERS:
+            _load_arrays(model, file)
+        else:
+            _load_hdf5(model, file.path)
+    except (OSError, ValueError, KeyError, EOFError, UserWarning, zipfile.BadZipFile) as error:
         reason = str(error).partition("\n")[0]
         raise WeightsError(f"{file.path} does not fit {file.backbone}: {reason}") from error
-    raise WeightsError(
-        f"{file.path} does not fit {file.backbone}: it holds {in_file:,} numbers, the network without its classifier "
-        f"has {model.count_params():,}."
-    )
+
+
+def _load_hdf5(model: keras.Model, path: Path) -> None:
+    in_file = _count_numbers(path)
+    if in_file != model.count_params():
+        raise ValueError(
+            f"it holds {in_file:,} numbers, the network without its classifier has {model.count_params():,}."
+        )
+    with warnings.catch_warnings():
+        # Keras warns of layers that it leaves as they were; here that is an error
+        warnings.simplefilter("error", UserWarning)
+        model.load_weights(str(path))
+
+
+def _load_arrays(model: keras.Model, file: WeightsFile) -> None:
+    if file.backbone not in arrays.CONVERTERS:
+        raise ValueError(f"{file.path.suffix} is read for {', '.join(arrays.CONVERTERS)} only. Give .weights.h5.")
+    with file.path.open("rb") as stream:
+        found = arrays.READERS[file.path.suffix](stream)
+    for layer, values in arrays.CONVERTERS[file.backbone](found).items():
+        model.get_layer(layer).set_weights(list(values))
+
+
+def _load_summed(model: keras.Model, file: WeightsFile) -> None:
+    """Load a file of three input channels into a network of one."""
+    backbone = find(file.backbone)
+    backbone.check_channels(1)
+    twin = architectures.build(backbone, image_size=model.input_shape[1])
+    load(twin, file)
+    first = next(layer for layer in twin.layers if layer.weights)
+    if not isinstance(first, keras_module().layers.Conv2D):
+        raise WeightsError(
+            f"{backbone.name} cannot take grey images with pretrained weights: its first layer with weights, "
+            f'{first.name}, is no convolution. Use colour = "rgb" or random weights.'
+        )
+    for layer, source in zip(model.layers, twin.layers, strict=True):
+        values = source.get_weights()
+        if source is first:
+            values[0] = values[0].sum(axis=2, keepdims=True)
+        layer.set_weights(values)
 
 
 def _from_folder(backbone: Backbone, path: Path) -> WeightsFile:
@@ -172,9 +220,10 @@ def _from_keras_cache(backbone: Backbone) -> WeightsFile | None:
     if not backbone.cached_as or not path.is_file():
         return None
     expected = backbone.cached_md5
-    if expected and expected != _digest(path, "md5"):
+    algorithm = "sha256" if len(expected) == 64 else "md5"
+    if expected and expected != _digest(path, algorithm):
         raise WeightsError(
-            f"{path} is damaged: its MD5 is {_digest(path, 'md5')}, Keras publishes {expected}. "
+            f"{path} is damaged: its {algorithm.upper()} is {_digest(path, algorithm)}, Keras publishes {expected}. "
             f"Delete it, then: headstart weights fetch {backbone.name}"
         )
     checked, origin = bool(expected), backbone.weights_source
@@ -212,6 +261,13 @@ def _missing(backbone: Backbone, place: Path | None) -> str:
         return f"{backbone.name} has no pretrained weights: it starts from random ones. Ask for {backbone.name}:random."
     name = f"{backbone.name}.weights.h5"
     tried = f"there is no {place / name}" if place else "no weights folder is named"
+    if not backbone.downloadable:
+        return (
+            f"The weights of {backbone.name} are missing: {tried}. Keras does not offer them: convert those of "
+            f"{backbone.weights_source} into {backbone.name}.npz or {backbone.name}.safetensors (docs/weights.md says "
+            f"how), put the file into a folder and name the folder with --weights-dir or {ENVIRONMENT_VARIABLE}; or "
+            f"start from random weights: {backbone.name}:random."
+        )
     return (
         f"The weights of {backbone.name} are missing: {tried} and there is no {_keras_cache() / backbone.cached_as}. "
         f"Put {name} into a folder and name the folder with --weights-dir or {ENVIRONMENT_VARIABLE}; or, with a "

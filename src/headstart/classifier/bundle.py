@@ -1,7 +1,7 @@
 """A classifier on disk: a folder with an OpenVINO graph, plain weight arrays and JSON. Nothing in it can run code.
 
 classifier.json   class names, input size and rule, provenance, and the SHA-256 of every other file
-model.xml/.bin    graph: uint8 RGB images of any size -> probabilities, logits, pooled features, feature map
+model.xml/.bin    graph: uint8 RGB images of any size -> probabilities, logits, features, feature map
 weights.npz       every weight as a named float32 array
 """
 
@@ -33,12 +33,17 @@ BOUND_FILES = (GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE)
 
 @dataclass(frozen=True, slots=True)
 class InputInfo:
-    """What the graph's ``image`` becomes before the network sees it: side lengths in pixels and the resize rule."""
+    """What the graph's ``image`` becomes before the network sees it: side lengths in pixels and how they are reached.
+
+    The fields are those of ``data.resize.Resize``; older bundles have no filter, for there was only one.
+    """
 
     height: int
     width: int
     resize: str
     resize_version: int
+    interpolation: str = "bilinear"
+    antialias: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,9 @@ class ClassifierInfo:
 
     @property
     def size(self) -> Resize:
-        """The input size and resize rule."""
-        return Resize(self.input.height, self.input.width, self.input.resize)
+        """The input size, the resize rule and its filter."""
+        given = self.input
+        return Resize(given.height, given.width, given.resize, given.interpolation, given.antialias)
 
 
 def save(
@@ -107,7 +113,7 @@ def save(
         schema_version=SCHEMA_VERSION,
         headstart_version=__version__,
         classes=tuple(classes),
-        input=InputInfo(size.height, size.width, size.rule, RESIZE_VERSION),
+        input=InputInfo(size.height, size.width, size.rule, RESIZE_VERSION, size.interpolation, size.antialias),
         precision=precision,
         provenance=provenance,
         files={name: _file_info(part / name) for name in BOUND_FILES},

@@ -4,39 +4,61 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from headstart.data.facts import Facts
 from headstart.data.groups import Member, group_ids
 from headstart.data.listing import Entry, Listing, shown
+from headstart.data.rules import merged_labels
+from headstart.data.subset import limited
 from headstart.data.table import ImageRow, ImageTable, natural_order
 from headstart.errors import DataError
+from headstart.recipe import DataRules
+
+AS_FOUND = DataRules()
+"""The rules that change nothing."""
 
 
-def assemble(listing: Listing, facts: Sequence[Facts], *, group_by: str = "") -> ImageTable:
+def assemble(listing: Listing, facts: Sequence[Facts], rules: DataRules = AS_FOUND) -> ImageTable:
     """Return the image table of a listing and the facts of its entries, in the same order.
+
+    Groups are made from the labels as found; classes bear the names of ``rules.class_names``.
 
     Raises:
         DataError: there is no readable image at all or in a class, or there is only one class.
+        UsageError: ``rules.limit`` is below the number of classes.
     """
     pairs = sorted(zip(listing.entries, facts, strict=True), key=lambda pair: pair[0].path)
     readable = [(entry, fact) for entry, fact in pairs if not fact.reason]
-    groups = _groups(readable, group_by)
-    rows = tuple(_row(entry, fact, groups.get(entry.path, "")) for entry, fact in pairs)
+    groups = _groups(readable, rules.group_by)
+    names = rules.class_names
+    rows = tuple(
+        _row(entry, fact, names.get(entry.label, entry.label), groups.get(entry.path, "")) for entry, fact in pairs
+    )
     classes = _classes(rows, listing.location)
-    notes = listing.notes
-    if group_by and not any(row.group for row in rows):
-        notes = (*notes, f"--group-by {group_by} joined no images.")
+    kept = limited(rows, rules.limit)
+    pixel_sha256 = {entry.path: fact.pixel_sha256 for entry, fact in readable}
     return ImageTable(
         location=listing.location,
         name=re.sub(r"[^\w.-]+", "-", listing.name).strip("-.") or "images",
         classes=classes,
-        rows=rows,
+        rows=kept,
         source=listing.source,
-        pixel_sha256={entry.path: fact.pixel_sha256 for entry, fact in readable},
-        notes=notes,
+        pixel_sha256={row.path: pixel_sha256[row.path] for row in kept if row.ok},
+        notes=(*listing.notes, *_notes(listing, rules, rows, kept)),
     )
+
+
+def _notes(listing: Listing, rules: DataRules, rows: tuple[ImageRow, ...], kept: tuple[ImageRow, ...]) -> Iterator[str]:
+    """Say what the rules did."""
+    yield from merged_labels(listing, rules.class_names)
+    if rules.group_by and not any(row.group for row in rows):
+        yield f"--group-by {rules.group_by} joined no images."
+    if len(kept) < len(rows):
+        beyond = len(rows) - len(kept)
+        there = beyond + rules.limit
+        yield f"{beyond:,} of {there:,} images to learn from were left out: the limit is {rules.limit:,}."
 
 
 def _groups(readable: list[tuple[Entry, Facts]], group_by: str) -> dict[str, str]:
@@ -48,11 +70,9 @@ def _groups(readable: list[tuple[Entry, Facts]], group_by: str) -> dict[str, str
     return {member.path: group for member, group in zip(members, ids, strict=True)}
 
 
-def _row(entry: Entry, fact: Facts, group: str) -> ImageRow:
+def _row(entry: Entry, fact: Facts, label: str, group: str) -> ImageRow:
     status = "set_aside" if fact.reason else "ok"
-    return ImageRow(
-        entry.path, entry.label, fact.sha256, fact.width, fact.height, status, fact.reason, group, entry.split
-    )
+    return ImageRow(entry.path, label, fact.sha256, fact.width, fact.height, status, fact.reason, group, entry.split)
 
 
 def _classes(rows: tuple[ImageRow, ...], location: str) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ def scan(listing: Listing, *, cache: Path | None, progress: Progress) -> tuple[F
 
     Files that ``cache`` (a folder, or None for no memory) knows by content are hashed but not decoded again.
     """
-    folder = cache / "facts" / f"v{FACTS_VERSION}-{decode.decoders()}" if cache else None
+    files = isinstance(listing.source, FileSource)
+    folder = cache / "facts" / f"v{FACTS_VERSION}-{decode.decoders()}" if cache and files else None
     known = _remembered(folder)
     examine = _examiner(listing, known)
     found: list[Facts] = []
@@ -55,13 +56,13 @@ def scan(listing: Listing, *, cache: Path | None, progress: Progress) -> tuple[F
         progress.track("Reading images", total=len(listing.entries), unit="images") as done,
     ):
         # threads pay where files are read and decoded; for small arrays they would only wait for Python's lock
-        run = pool.map if isinstance(listing.source, FileSource) else map
+        run = pool.map if files else map
         for batch in _batches(listing.entries):
             facts = []
             for item in run(examine, batch):
                 facts.append(item)
                 done(1)
-            if folder and isinstance(listing.source, FileSource):
+            if folder:
                 _remember(folder, facts, known)
             found += facts
     return tuple(found)
@@ -95,6 +96,8 @@ def _examine_file(entry: Entry, *, source: FileSource, known: dict[str, Facts]) 
 
 
 def _examine_array(entry: Entry, *, source: ArraySource) -> Facts:
+    if entry.reason:
+        return Facts("", entry.reason)
     image = source.encoded(entry.path)
     return _decoded(image, hashlib.sha256(image.tobytes()).hexdigest())
 

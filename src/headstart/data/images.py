@@ -4,43 +4,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.data.assemble import assemble
+from headstart.data.assemble import AS_FOUND, assemble
 from headstart.data.csv_list import list_csv
 from headstart.data.facts import scan
 from headstart.data.folders import list_folder
 from headstart.data.groups import group_rule
 from headstart.data.idx import is_idx_folder, list_idx
 from headstart.data.listing import Listing
-from headstart.data.samples import DIGITS, digits_table
+from headstart.data.rules import check_class_names, without_removed
+from headstart.data.samples import DIGITS, digits_listing
 from headstart.data.table import ImageRow, ImageSource, ImageTable
 from headstart.errors import DataError, UsageError, did_you_mean
 from headstart.progress import SILENT, Progress
+from headstart.recipe import DataRules
 
 __all__ = ["ImageRow", "ImageSource", "ImageTable", "read_table"]
 
 
 def read_table(
-    data: str | Path, *, group_by: str = "", progress: Progress = SILENT, cache: Path | None = None
+    data: str | Path, *, rules: DataRules = AS_FOUND, progress: Progress = SILENT, cache: Path | None = None
 ) -> ImageTable:
     """Read every image of DATA once and return the image table.
 
     DATA is a folder with one folder per class; the same under ``train/``, ``validation/`` or ``val/``, ``test/``; a CSV
     file with ``path,label`` and optional ``split,group``; a folder of MNIST IDX files; or the word ``digits`` for the
-    embedded sample. Unreadable images are set aside with a reason. ``group_by`` is ``folder``, ``exif-burst`` or a
-    regular expression on the path. Below ``cache``, facts are remembered by content; None remembers nothing.
+    embedded sample. Unreadable images are set aside with a reason. Below ``cache``, facts are remembered by content;
+    None remembers nothing.
+
+    Of the ``rules``, ``remove`` sets images aside, ``class_names`` renames labels (two may become one class),
+    ``group_by`` says what belongs together, and ``limit`` leaves images out of the table (see ``subset``). Notes of the
+    table say what was done.
 
     Raises:
         DataError: DATA cannot be used; the message says why and what to do.
-        UsageError: ``group_by`` is not valid, or the CSV has groups already.
+        UsageError: ``group_by`` is not valid, or the CSV has groups already; ``remove`` or ``class_names`` name what
+            DATA does not have; ``limit`` is below the number of classes.
     """
-    group_rule(group_by)
+    group_rule(rules.group_by)
     path = Path(data)
-    if str(data) == DIGITS and not path.exists():
-        return digits_table()
-    listing = _listing(path, str(data))
-    if group_by and any(entry.group for entry in listing.entries):
+    listing = digits_listing() if str(data) == DIGITS and not path.exists() else _listing(path, str(data))
+    if rules.group_by and any(entry.group for entry in listing.entries):
         raise UsageError(f"{data} has a group column. Leave out --group-by, or remove the column.")
-    return assemble(listing, scan(listing, cache=cache, progress=progress), group_by=group_by)
+    check_class_names(listing, rules.class_names)
+    listing = without_removed(listing, rules.remove)
+    return assemble(listing, scan(listing, cache=cache, progress=progress), rules)
 
 
 def _listing(path: Path, location: str) -> Listing:

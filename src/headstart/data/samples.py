@@ -14,8 +14,8 @@ from headstart.progress import SILENT
 DIGITS = "digits"
 
 
-def digits_table() -> ImageTable:
-    """Return the digits as grey images, values 0..16 scaled to 0..255; paths ``digits#0000`` to ``digits#1796``.
+def digits_listing() -> Listing:
+    """List the digits as grey images, values 0..16 scaled to 0..255; paths ``digits#0000`` to ``digits#1796``.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -29,5 +29,10 @@ def digits_table() -> ImageTable:
     entries = tuple(
         Entry(indexed_path(DIGITS, index, len(images)), str(label)) for index, label in enumerate(digits.target)
     )
-    listing = Listing(DIGITS, DIGITS, entries, ArraySource({DIGITS: images}))
+    return Listing(DIGITS, DIGITS, entries, ArraySource({DIGITS: images}))
+
+
+def digits_table() -> ImageTable:
+    """Return the image table of the digits; raises as ``digits_listing`` does."""
+    listing = digits_listing()
     return assemble(listing, scan(listing, cache=None, progress=SILENT))

@@ -17,6 +17,7 @@ Floats = NDArray[np.floating[Any]]
 
 TOP_K = (2, 3, 5)
 CLIP = 1e-7
+NAMED = 0.5
 ROC_CELLS = 400
 
 
@@ -44,6 +45,7 @@ def evaluate(labels: Integers, probabilities: Floats, classes: Sequence[str]) ->
     matrix = confusion_matrix(labels, scores.argmax(axis=1), len(classes))
     per_class = tuple(_class_result(name, matrix, labels, scores, index) for index, name in enumerate(classes))
     right = int(np.trace(matrix))
+    named, named_right = _named(labels, scores)
     return Evaluation(
         accuracy=right / len(labels),
         loss=cross_entropy(labels, scores),
@@ -53,6 +55,8 @@ def evaluate(labels: Integers, probabilities: Floats, classes: Sequence[str]) ->
         per_class=per_class,
         averages=_averages(per_class),
         intervals={"accuracy": wilson_interval(right, len(labels))},
+        precision_at_half=_ratio(named_right, named),
+        recall_at_half=named_right / len(labels),
     )
 
 
@@ -194,6 +198,11 @@ def _class_result(
 
 def _ratio(numerator: int, denominator: int) -> float | None:
     return numerator / denominator if denominator else None
+
+
+def _named(labels: Integers, scores: NDArray[np.float64]) -> tuple[int, int]:
+    """Return how many images get a class with a probability above ``NAMED``, and how many of those the right one."""
+    return int((scores > NAMED).sum()), int((scores[np.arange(len(labels)), labels] > NAMED).sum())
 
 
 def _top_k(labels: Integers, scores: NDArray[np.float64]) -> dict[str, float]:

@@ -56,7 +56,8 @@ class Evaluation:
 
     ``loss`` is the mean categorical cross-entropy in nats. ``top_k`` maps "2", "3", "5" (below the number of classes)
     to a share in 0..1. ``confusion_matrix`` has a row per true class and a column per predicted class, in the order of
-    ``dataset.classes``. ``intervals`` maps a measure to its 95 % interval (``accuracy``: Wilson).
+    ``dataset.classes``. ``intervals`` maps a measure to its 95 % interval (``accuracy``: Wilson). ``precision_at_half``
+    and ``recall_at_half`` are Keras' micro-averaged ones: a class is named when its probability is above 0.5.
     """
 
     accuracy: float
@@ -67,6 +68,8 @@ class Evaluation:
     per_class: tuple[ClassResult, ...]
     averages: MacroWeighted
     intervals: dict[str, tuple[float, float]]
+    precision_at_half: float | None = None
+    recall_at_half: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published number beside the one found here."""
+    """A published number beside the one found here; ``difference`` is here minus published, None as ``here`` is."""
 
     candidate: str
     metric: str

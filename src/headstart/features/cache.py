@@ -1,9 +1,9 @@
 """Features on disk, found again by content.
 
 A space is everything that decides a feature's value except the image. Each space has a folder; in it lie shards:
-files of some hundred features with the images' SHA-256, written once, under a temporary name, then renamed. Several
-processes may write to one space; a reader takes every whole shard it finds. Shards not used for longest go first when
-the size limit is passed.
+files of features with the images' SHA-256, written once, under a temporary name, then renamed. Several processes may
+write to one space; a reader takes every whole shard it finds. Above the size limit the shards that were not used for
+longest make room, but never those that a study asked for or wrote itself: what then finds no room is not kept.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from numpy.typing import NDArray
 
 from headstart import storage
 from headstart.errors import CacheError
+from headstart.features.arrays import new_array
 
 DEFAULT_LIMIT_BYTES = 20 * 10**9
 MAGIC = b"HSFEAT1\n"
 SPACE_FILE, SPEED_FILE = "space.json", "milliseconds_per_image.json"
 KEY_BYTES = 32
+ORIGINAL = "original"
+"""The view that is no augmentation."""
 ABANDONED_SECONDS = 3600
 """A half-written file older than this belongs to no running study."""
 _HEADER_BYTES = 512
@@ -79,20 +82,21 @@ class FeatureCache:
 
     Args:
         folder: the cache folder; made when first written to.
-        limit_bytes: above it the shards that were not used for longest are removed; default 20 GB or
-            ``HEADSTART_CACHE_LIMIT`` in bytes.
+        limit_bytes: what all shards may fill together; default 20 GB or ``HEADSTART_CACHE_LIMIT`` in bytes.
     """
 
     def __init__(self, folder: Path, limit_bytes: int | None = None) -> None:
         self.folder = folder / "features"
         self.limit_bytes = _limit_from_environment() if limit_bytes is None else limit_bytes
+        self._in_use: set[Path] = set()
 
     def read(self, space: Space, keys: Sequence[str]) -> tuple[NDArray[np.generic] | None, NDArray[np.bool_]]:
         """Look up features by the images' hex SHA-256.
 
         Returns:
             Features ``(keys, ...)`` with undefined rows where nothing was found (None when the space is empty), and
-            a mask ``(keys,)`` of what was found. Damaged shards are removed and count as not found.
+            a mask ``(keys,)`` of what was found. Damaged shards are removed and count as not found. Features too
+            large for the memory are mapped into it (``features.arrays``).
         """
         rows: dict[bytes, list[int]] = {}
         for row, key in enumerate(keys):
@@ -107,26 +111,35 @@ class FeatureCache:
             if not pairs:
                 continue
             if features is None:
-                features = np.empty((len(keys), *shard.values.shape[1:]), shard.values.dtype)
+                features = new_array((len(keys), *shard.values.shape[1:]), shard.values.dtype)
             places, indices = zip(*pairs, strict=True)
             features[list(places)] = shard.values[list(indices)]
             found[list(places)] = True
-            _mark_used(path)
+            self._use(path)
         return features, found
 
     def missing(self, space: Space, keys: Sequence[str]) -> int:
-        """Return how many of the images have no feature in the space, reading the shards' keys only."""
+        """Return how many of the images have no feature in the space, reading the shards' keys only.
+
+        Whoever asks will want the others: they stay until this process ends.
+        """
         wanted = {bytes.fromhex(key) for key in keys}
+        missing = set(wanted)
         for path in _listed(self._folder(space), ".shard"):
-            wanted.difference_update(_read_keys(path))
-        return len(wanted)
+            names = _read_keys(path)
+            missing.difference_update(names)
+            if not wanted.isdisjoint(names):
+                self._in_use.add(path)
+        return len(missing)
 
     def write(self, space: Space, keys: Sequence[str], values: NDArray[np.generic]) -> None:
-        """Add one shard of features ``(keys, ...)`` and keep the whole cache below its limit.
+        """Add one shard of features ``(keys, ...)``, unless what is in use leaves no room for it below the limit.
 
         Raises:
             CacheError: the folder cannot be written.
         """
+        if not self._make_room(_HEADER_BYTES + KEY_BYTES * len(keys) + values.nbytes):
+            return
         try:
             try:
                 self._add(space, keys, values)
@@ -137,13 +150,14 @@ class FeatureCache:
                 f"Cannot write to the cache {self.folder}: {error.strerror}. Free some space, or choose another "
                 "folder with HEADSTART_CACHE."
             ) from error
-        self.evict()
 
     def _add(self, space: Space, keys: Sequence[str], values: NDArray[np.generic]) -> None:
         folder = self._folder(space)
         if not (folder / SPACE_FILE).exists():
             storage.write_json(folder / SPACE_FILE, space)
-        _write_shard(folder / f"{uuid.uuid4().hex}.shard", keys, values)
+        path = folder / f"{uuid.uuid4().hex}.shard"
+        self._in_use.add(path)
+        _write_shard(path, keys, values)
 
     def milliseconds_per_image(self, space: Space) -> float | None:
         """Return the time for one image that was noted for a space on this machine, or None."""
@@ -157,16 +171,25 @@ class FeatureCache:
         with contextlib.suppress(*_CLEARED):
             storage.write_json(self._folder(space) / SPEED_FILE, milliseconds)
 
-    def evict(self) -> None:
-        """Remove the shards that were not used for longest until the cache is within its limit."""
-        shards = sorted((stat.st_mtime_ns, stat.st_size, path) for path, stat in self._shards())
-        excess = sum(size for _, size, _ in shards) - self.limit_bytes
-        for _, size, path in shards:
+    def _use(self, path: Path) -> None:
+        self._in_use.add(path)
+        with contextlib.suppress(OSError):  # another process evicted it meanwhile, or it is another user's
+            os.utime(path)
+
+    def _make_room(self, size: int) -> bool:
+        """Remove the shards that were not used for longest until ``size`` bytes more fit; tell whether they do."""
+        shards = [(stat.st_mtime_ns, stat.st_size, path) for path, stat in self._shards()]
+        excess = sum(size for _, size, _ in shards) + size - self.limit_bytes
+        removable = sorted(shard for shard in shards if shard[2] not in self._in_use)
+        if excess > sum(size for _, size, _ in removable):
+            return False
+        for _, freed, path in removable:
             if excess <= 0:
-                return
+                break
             with contextlib.suppress(OSError):  # it may be another user's
                 path.unlink(missing_ok=True)
-                excess -= size
+                excess -= freed
+        return excess <= 0
 
     def info(self) -> tuple[SpaceInfo, ...]:
         """Return what each space holds; damaged shards have a size, but no features."""
@@ -179,11 +202,7 @@ class FeatureCache:
             shards = list(_sized(folder))
             count = sum(len(_read_keys(shard)) for shard, _ in shards)
             size = sum(stat.st_size for _, stat in shards)
-            name = (
-                f"{space['backbone']} {space['height']}x{space['width']} {space['cut']} {space['engine']} "
-                f"{space['precision']}"
-            )
-            infos.append(SpaceInfo(name, count, size))
+            infos.append(SpaceInfo(_description(space), count, size))
         return tuple(infos)
 
     def clear(self) -> int:
@@ -207,6 +226,14 @@ class FeatureCache:
     def _shards(self) -> Iterator[tuple[Path, os.stat_result]]:
         for folder in _listed(self.folder):
             yield from _sized(folder)
+
+
+def _description(space: dict[str, Any]) -> str:
+    """Return a space in words: what is the same in nearly all spaces is left out."""
+    where = f"{space['cut']} {space['pooling']}" if space["cut"] == "end" else f"cut at {space['cut']}"
+    words = [space["backbone"], f"{space['height']}x{space['width']}", where, space["engine"], space["precision"]]
+    words += [f"view: {space['view']}"] if space["view"] != ORIGINAL else []
+    return " ".join(words)
 
 
 def _listed(folder: Path, ending: str = "") -> list[Path]:
@@ -266,11 +293,6 @@ def _read_keys(path: Path) -> list[bytes]:
 
 def _split_keys(content: bytes) -> list[bytes]:
     return [content[at : at + KEY_BYTES] for at in range(0, len(content), KEY_BYTES)]
-
-
-def _mark_used(path: Path) -> None:
-    with contextlib.suppress(OSError):  # another process evicted it meanwhile, or it is another user's
-        os.utime(path)
 
 
 def _read_shard(path: Path) -> _Shard | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,17 +14,18 @@ from numpy.typing import NDArray
 
 from headstart.data import decode
 from headstart.data.decode import Resize
+from headstart.features.arrays import new_array
 from headstart.features.cache import FeatureCache, Space
 from headstart.features.trunk import Features, Pixels, Trunk
 from headstart.machine import core_count
 from headstart.progress import SILENT, Progress
 
-# A shard is written when so many features are there: a kill loses at most this much work.
+# A shard is written when so many features, or bytes of them, are there: a kill loses at most this much work.
 SHARD_IMAGES = 512
-# Pixels beyond this go to a file.
-MEMORY_BYTES = 2**30
+SHARD_BYTES = 60 * 10**6
 
 Encoded = bytes | NDArray[np.uint8]
+View = Callable[[Pixels, Sequence[int]], Pixels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,34 +87,56 @@ class _ShardWriter:
     def __init__(self, cache: FeatureCache, space: Space, keys: Sequence[str]) -> None:
         self._cache, self._space, self._keys = cache, space, keys
         self._lock = threading.Lock()
-        self._waiting: list[tuple[int, Features]] = []
+        self._waiting: list[int] = []
         self.features: Features | None = None
         self.seconds = 0.0
 
-    def add(self, indices: Sequence[int], values: Features, seconds: float) -> None:
-        """Take features that a trunk computed in so many seconds."""
+    def add(self, rows: Sequence[int], values: Features, seconds: float) -> None:
+        """Take features ``(rows, values)`` that a trunk computed in so many seconds; write each shard that is full."""
         with self._lock:
             self.seconds += seconds
             if self.features is None:
-                self.features = np.empty((len(self._keys), *values.shape[1:]), values.dtype)
-            self.features[list(indices)] = values
-            self._waiting += zip(indices, values, strict=True)
-            if len(self._waiting) >= SHARD_IMAGES:
-                self.flush()
+                self.features = new_array((len(self._keys), *values.shape[1:]), values.dtype)
+            self.features[list(rows)] = values
+            self._waiting += rows
+            shards = self._full_shards(values[0].nbytes)
+        # outside the lock: the other threads go on meanwhile
+        for shard in shards:
+            self._write(shard)
+
+    def _full_shards(self, row_bytes: int) -> list[list[int]]:
+        size = max(1, min(SHARD_IMAGES, SHARD_BYTES // row_bytes))
+        full = len(self._waiting) // size * size
+        shards = [self._waiting[at : at + size] for at in range(0, full, size)]
+        self._waiting = self._waiting[full:]
+        return shards
 
     def flush(self) -> None:
+        """Write what is waiting."""
         if self._waiting:
-            indices, values = zip(*self._waiting, strict=True)
+            self._write(self._waiting)
             self._waiting = []
-            self._cache.write(self._space, [self._keys[index] for index in indices], np.stack(values))
+
+    def _write(self, rows: Sequence[int]) -> None:
+        assert self.features is not None, "only what was added is written"
+        self._cache.write(self._space, [self._keys[row] for row in rows], self.features[list(rows)])
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One space to fill and the trunk that fills it; the trunk is built only when something is missing."""
+    """One space to fill and the trunk that fills it; the trunk is built only when something is missing.
+
+    Attributes:
+        view: turns the pixels ``(n, height, width, 3)`` of some images and their positions in the image set into the
+            pixels that the trunk sees; must be safe to call from several threads. Requests whose spaces bear the same
+            view share its work, so the space's ``view`` must say all that decides it.
+        rows: positions in the image set of the images that are wanted; None: all.
+    """
 
     space: Space
     build: Callable[[], Trunk]
+    view: View | None = None
+    rows: Sequence[int] | None = None
 
 
 def extract(
@@ -126,33 +147,48 @@ def extract(
     size: Resize,
     progress: Progress = SILENT,
 ) -> list[tuple[Features, Extraction]]:
-    """Return the features of all images for every request, in order: from the cache, or computed and then cached.
+    """Return the features for every request, in order: from the cache, or computed and then cached.
 
-    All requests share one input size, so each image is decoded and resized once for all of them.
+    All requests share one input size, so each image is decoded and resized once for all of them. Requests for the same
+    rows of one space get one array; the first of them bears its cost.
 
     Returns:
-        For every request the features ``(images, channels)`` float32 and how it went.
+        For every request the features ``(rows, values)`` float32, mapped from a file where they are too large for the
+        memory, and how it went.
     """
-    fillings = [_Filling(request, images, cache) for request in requests]
-    missing = sorted(set().union(*(filling.missing for filling in fillings)))
+    wanted = [(request.space, None if request.rows is None else tuple(request.rows)) for request in requests]
+    firsts = [wanted.index(one) for one in wanted]
+    fillings = {place: _Filling(requests[place], images, cache) for place in sorted(set(firsts))}
+    missing = sorted(set().union(*(filling.missing for filling in fillings.values())))
     if missing:
-        _fill(fillings, missing, images, size, progress)
-    return [filling.result() for filling in fillings]
+        _fill(list(fillings.values()), missing, images, size, progress)
+    results = {place: filling.result() for place, filling in fillings.items()}
+    return [results[first] if first == place else _shared(results[first]) for place, first in enumerate(firsts)]
+
+
+def _shared(result: tuple[Features, Extraction]) -> tuple[Features, Extraction]:
+    features, extraction = result
+    return features, Extraction(extraction.images, extraction.images, 0.0)
 
 
 class _Filling:
-    """One space while it is being filled."""
+    """One space while it is being filled.
+
+    ``missing`` holds for every image that must be computed its position in the image set and its row in the result.
+    """
 
     def __init__(self, request: Request, images: ImageSet, cache: FeatureCache) -> None:
-        features, found = cache.read(request.space, images.keys)
-        first = {key: index for index, key in reversed(list(enumerate(images.keys)))}
+        positions = range(len(images.keys)) if request.rows is None else request.rows
+        keys = [images.keys[position] for position in positions]
+        features, found = cache.read(request.space, keys)
+        first = {key: row for row, key in reversed(list(enumerate(keys)))}
         self.request = request
-        self.missing = {first[images.keys[index]] for index in np.flatnonzero(~found)}
+        self.missing = {positions[row]: row for row in {first[keys[row]] for row in np.flatnonzero(~found)}}
         self.cached = int(found.sum())
         self.seconds = 0.0
-        self._first = [first[key] for key in images.keys]
+        self._first = [first[key] for key in keys]
         self._found = found
-        self._writer = _ShardWriter(cache, request.space, images.keys)
+        self._writer = _ShardWriter(cache, request.space, keys)
         self._writer.features = None if features is None else features.astype(np.float32, copy=False)
         self._trunk: Trunk | None = None
 
@@ -162,14 +198,14 @@ class _Filling:
             self._trunk = self.request.build()
         return self._trunk
 
-    def run(self, indices: Sequence[int], pixels: Pixels) -> None:
-        wanted = [place for place, index in enumerate(indices) if index in self.missing]
+    def run(self, positions: Sequence[int], pixels: Pixels) -> None:
+        """Compute what is missing among some images, given the pixels of all of them."""
+        wanted = [place for place, position in enumerate(positions) if position in self.missing]
         if wanted:
-            chosen = pixels if len(wanted) == len(indices) else pixels[wanted]
             start = time.perf_counter()
-            features = self.trunk.run(chosen)
+            features = self.trunk.run(pixels if len(wanted) == len(positions) else pixels[wanted])
             seconds = time.perf_counter() - start
-            self._writer.add([indices[place] for place in wanted], features, seconds)
+            self._writer.add([self.missing[positions[place]] for place in wanted], features, seconds)
 
     @property
     def computing_seconds(self) -> float:
@@ -183,26 +219,50 @@ class _Filling:
         features = self._writer.features
         assert features is not None, "an image set is never empty"
         for row in np.flatnonzero(~self._found):
-            features[row] = features[self._first[row]]
+            if self._first[row] != row:
+                features[row] = features[self._first[row]]
         return features, Extraction(len(self._found), self.cached, self.seconds)
+
+
+def _run_views(groups: Sequence[Sequence[_Filling]], positions: Sequence[int], pixels: Pixels) -> None:
+    """Run all trunks on a batch; trunks that want the same view share its pixels."""
+    for group in groups:
+        view = group[0].request.view
+        if view is None:
+            for filling in group:
+                filling.run(positions, pixels)
+            continue
+        wanted = [place for place, one in enumerate(positions) if any(one in filling.missing for filling in group)]
+        if wanted:
+            chosen = [positions[place] for place in wanted]
+            changed = view(pixels[wanted], chosen)
+            for filling in group:
+                filling.run(chosen, changed)
+
+
+def _by_view(fillings: Sequence[_Filling]) -> list[list[_Filling]]:
+    groups: dict[tuple[bool, str], list[_Filling]] = {}
+    for filling in fillings:
+        request = filling.request
+        groups.setdefault((request.view is None, request.space.view), []).append(filling)
+    return list(groups.values())
 
 
 def _fill(
     fillings: Sequence[_Filling], missing: Sequence[int], images: ImageSet, size: Resize, progress: Progress
 ) -> None:
     active = [filling for filling in fillings if filling.missing]
-    trunks = [filling.trunk for filling in active]
+    trunks, groups = [filling.trunk for filling in active], _by_view(active)
     start = time.perf_counter()
 
-    def load(index: int) -> Pixels:
-        return decode.load(images.encoded(index), size)
+    def load(position: int) -> Pixels:
+        return decode.load(images.encoded(position), size)
 
     with progress.track("Computing features", total=len(missing), unit="images") as advance:
 
-        def run(indices: Sequence[int], pixels: Pixels) -> None:
-            for filling in active:
-                filling.run(indices, pixels)
-            advance(len(indices))
+        def run(positions: Sequence[int], pixels: Pixels) -> None:
+            _run_views(groups, positions, pixels)
+            advance(len(positions))
 
         try:
             batch_size = max(trunk.batch_size for trunk in trunks)
@@ -219,9 +279,9 @@ def _fill(
 def decode_all(images: ImageSet, size: Resize, *, progress: Progress = SILENT) -> Pixels:
     """Return the resized pixels ``(images, height, width, 3)`` of all images: what a whole network trains on.
 
-    Above ``MEMORY_BYTES`` they lie in a temporary file that is mapped into memory and vanishes with the array.
+    Too large for the memory, they are mapped from a temporary file (``features.arrays``).
     """
-    pixels = _pixel_array((len(images.keys), size.height, size.width, 3))
+    pixels: Pixels = new_array((len(images.keys), size.height, size.width, 3), np.uint8)
 
     def load(index: int) -> Pixels:
         return decode.load(images.encoded(index), size)
@@ -234,10 +294,3 @@ def decode_all(images: ImageSet, size: Resize, *, progress: Progress = SILENT) -
 
         run_batches(range(len(images.keys)), load, keep, batch_size=64, workers=core_count())
     return pixels
-
-
-def _pixel_array(shape: tuple[int, int, int, int]) -> Pixels:
-    if math.prod(shape) <= MEMORY_BYTES:
-        return np.empty(shape, np.uint8)
-    with tempfile.TemporaryFile() as stream:
-        return np.memmap(stream, np.uint8, "w+", shape=shape)

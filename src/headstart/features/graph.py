@@ -1,4 +1,4 @@
-"""OpenVINO graphs: uint8 pixels -> resize -> preprocessing -> backbone -> feature map, pooled features, head.
+"""OpenVINO graphs: uint8 pixels -> resize -> preprocessing -> backbone -> feature map, features, head.
 
 One graph serves the study (at the network's exact input size) and the classifier (images of any size), so both give
 the same numbers. This module does not import Keras; ``from_keras`` is handed a Keras model.
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.catalog import Preprocessing
+from headstart.backbones.backbone import BRIGHTNESS, Preprocessing
 from headstart.data.decode import Resize
 from headstart.errors import MissingExtraError
+from headstart.recipe import Head
 
 if TYPE_CHECKING:
     import keras
@@ -30,6 +31,11 @@ FEATURE_MAP = "feature_map"
 FEATURES = "features"
 LOGITS = "logits"
 PROBABILITIES = "probabilities"
+
+CLIP = 1e-7
+"""Keras' epsilon: how near to 0 and 1 a sigmoid output may come before its logarithm is taken."""
+
+RANK_OF_FEATURES = 2
 
 
 def from_keras(network: keras.Model) -> ov.Model:
@@ -57,68 +63,114 @@ def openvino_module() -> Any:
     return openvino
 
 
-def backbone_graph(converted: ov.Model, preprocessing: Preprocessing, size: Resize, *, any_size: bool) -> ov.Model:
-    """Put pixels in front of a converted backbone and average pooling behind it.
+def backbone_graph(
+    converted: ov.Model, preprocessing: Preprocessing, size: Resize, *, any_size: bool, pooling: str = "average"
+) -> ov.Model:
+    """Put pixels in front of a converted backbone and pooling behind it.
 
     Args:
-        converted: preprocessed float32 pixels ``(n, height, width, 3)`` -> feature map ``(n, h, w, channels)``.
-        any_size: accept images of any height and width and resize them in the graph by ``size.rule``; otherwise the
-            input is ``(n, size.height, size.width, 3)``.
+        converted: preprocessed float32 pixels ``(n, height, width, channels)`` -> feature map ``(n, h, w, channels)``,
+            or values ``(n, values)``, which need no pooling.
+        any_size: accept images of any height and width and resize them in the graph by ``size``; otherwise the input
+            is ``(n, size.height, size.width, 3)``.
+        pooling: ``average``, ``max`` or ``flatten``.
 
     Returns:
-        A graph from ``image`` (uint8 RGB) to ``feature_map`` and ``features`` ``(n, channels)``.
+        A graph from ``image`` (uint8 RGB) to ``feature_map`` and ``features`` ``(n, values)``.
     """
-    ov = openvino_module()
-    ops = ov.opset13
+    ops = openvino_module().opset13
     height, width = (-1, -1) if any_size else (size.height, size.width)
     image = ops.parameter([-1, height, width, 3], np.uint8, name=IMAGE)
     pixels = resize_node(image, size) if any_size else image
     inputs = preprocess_node(pixels, preprocessing)
     [parameter] = converted.get_parameters()
-    feature_map = converted.outputs[0].get_node().input_value(0)
     for target in parameter.output(0).get_target_inputs():
         target.replace_source_output(inputs.output(0))
-    pooled = ops.reduce_mean(feature_map, np.array([1, 2]), keep_dims=False)
-    return _model({FEATURE_MAP: ops.result(feature_map), FEATURES: ops.result(pooled)}, image)
+    feature_map = converted.outputs[0].get_node().input_value(0)
+    features = pool_node(feature_map, pooling)
+    return _model({FEATURE_MAP: ops.result(feature_map), FEATURES: ops.result(features)}, image)
+
+
+def pool_node(feature_map: Node, pooling: str) -> Node:
+    """Return ``(n, values)`` of a feature map ``(n, h, w, channels)``; ``(n, values)`` is passed on as it is."""
+    ops = openvino_module().opset13
+    if pooling == "flatten" or feature_map.get_partial_shape().rank.get_length() == RANK_OF_FEATURES:
+        return ops.reshape(feature_map, np.array([0, -1]), special_zero=True)
+    reduce = {"average": ops.reduce_mean, "max": ops.reduce_max}[pooling]
+    return reduce(feature_map, np.array([1, 2]), keep_dims=False)
 
 
 def preprocess_node(pixels: Node, preprocessing: Preprocessing) -> Node:
-    """Return float32 ``pixels * scale + offset`` in the backbone's channel order."""
+    """Return float32 ``pixels * scale + offset`` in the backbone's channel order, one channel for ``grey``."""
     ops = openvino_module().opset13
     values = ops.convert(pixels, np.float32)
-    if preprocessing.channel_order == "bgr":
+    if preprocessing.channel_order == "grey":
+        values = ops.reduce_sum(ops.multiply(values, np.array(BRIGHTNESS, np.float32)), np.array([3]), keep_dims=True)
+    elif preprocessing.channel_order == "bgr":
         values = ops.gather(values, np.array([2, 1, 0]), np.array(3))
-    scaled = ops.multiply(values, np.array(preprocessing.scale, np.float32))
-    return ops.add(scaled, np.array(preprocessing.offset, np.float32))
+    channels = preprocessing.channels
+    scaled = ops.multiply(values, np.array(preprocessing.scale[:channels], np.float32))
+    return ops.add(scaled, np.array(preprocessing.offset[:channels], np.float32))
 
 
 def resize_node(image: Node, size: Resize) -> Node:
     """Return uint8 pixels ``(n, size.height, size.width, 3)`` by the one resize rule, for images of any size.
 
-    Pillow's antialiased triangle filter is OpenVINO's ``bilinear_pillow``; on uint8 they differ by one grey level in
-    about one pixel of 4,000. Sizes and offsets follow ``data.decode``.
+    Within one grey level of ``data.resize``, which sets sizes, offsets and filters. Two exceptions: where Pillow (from
+    13) takes the vertical pass of bicubic first, hard edges can come out some levels apart, and a ``nearest`` position
+    exactly between two pixels may fall to the other one.
     """
     target = np.array([size.height, size.width], np.int64)
     if size.rule == "stretch":
-        return _interpolate(image, target)
+        return _interpolated(image, openvino_module().opset13.constant(target), size)
     sides = _sides(image)
     if size.rule == "crop":
         scaled = _scaled_sides(sides, target, largest=True)
-        return _centre_crop(_interpolate(image, scaled), scaled, target)
+        return _centre_crop(_interpolated(image, scaled, size), scaled, target)
     scaled = _scaled_sides(sides, target, largest=False)
-    return _centre_pad(_interpolate(image, scaled), scaled, target)
+    return _centre_pad(_interpolated(image, scaled, size), scaled, target)
 
 
-def _interpolate(image: Node, sides: Node) -> Node:
+def _interpolated(image: Node, sides: Node, size: Resize) -> Node:
+    if size.interpolation == "nearest":
+        return _nearest(image, sides)
+    if not size.antialias:
+        return _between_neighbours(image, sides)
+    # Pillow's antialiased filters; its bicubic has the coefficient -0.5
+    return _resampled(image, sides, mode=f"{size.interpolation}_pillow", cube_coeff=-0.5)
+
+
+def _resampled(image: Node, sides: Node, **attributes: Any) -> Node:
     return openvino_module().opset11.interpolate(
         image,
         sides,
-        mode="bilinear_pillow",
         shape_calculation_mode="sizes",
         pads_begin=[0, 0, 0, 0],
         pads_end=[0, 0, 0, 0],
         axes=np.array([1, 2], np.int64),
+        **attributes,
     )
+
+
+def _between_neighbours(image: Node, sides: Node) -> Node:
+    """Return bilinear values without antialias, rounded half up."""
+    ops = openvino_module().opset13
+    values = _resampled(
+        ops.convert(image, np.float32), sides, mode="linear_onnx", coordinate_transformation_mode="half_pixel"
+    )
+    return ops.convert(ops.round(values, "half_away_from_zero"), np.uint8)
+
+
+def _nearest(image: Node, sides: Node) -> Node:
+    """Return the pixels at ``floor((i + 0.5) * source / target)``, in whole numbers, of both axes."""
+    ops = openvino_module().opset13
+    source = _sides(image)
+    for place, axis in enumerate((1, 2)):
+        here, there = (ops.gather(each, np.array(place), np.array(0)) for each in (source, sides))
+        steps = ops.range(np.int64(0), there, np.int64(1), np.int64)
+        doubled = ops.multiply(ops.add(ops.multiply(steps, np.int64(2)), np.int64(1)), here)
+        image = ops.gather(image, ops.divide(doubled, ops.multiply(there, np.int64(2))), np.array(axis))
+    return image
 
 
 def _sides(image: Node) -> Node:
@@ -158,19 +210,24 @@ def _centre_pad(image: Node, scaled: Node, target: NDArray[np.int64]) -> Node:
     return ops.pad(image, begin, end, "constant", np.uint8(0))
 
 
-def add_head(graph: ov.Model, weights: Sequence[NDArray[np.float32]]) -> ov.Model:
-    """Append dense layers to ``features``: ReLU between them, then ``logits`` and their softmax ``probabilities``.
+def add_head(graph: ov.Model, head: Head, weights: Sequence[NDArray[np.float32]]) -> ov.Model:
+    """Append a head's dense layers to ``features``: then come ``logits`` and their softmax ``probabilities``.
+
+    For a sigmoid output the logits are the logarithms of its clipped values, so that their softmax are the values
+    normalised to sum 1, as in Keras' categorical cross-entropy.
 
     Args:
-        weights: kernel ``(inputs, units)`` and bias ``(units,)`` of each dense layer, in order.
+        weights: kernel ``(inputs, units)`` and bias ``(units,)`` of each dense layer, in order, the output last.
     """
     ops = openvino_module().opset13
     feature_map = graph.output(FEATURE_MAP).get_node().input_value(0)
     features = graph.output(FEATURES).get_node().input_value(0)
+    layers = head.dense_layers(classes=len(weights[-1]))
     values = features
-    for layer in range(0, len(weights), 2):
-        values = values if layer == 0 else ops.relu(values)
-        values = ops.add(ops.matmul(values, weights[layer], False, False), weights[layer + 1])
+    for layer, kernel, bias in zip(layers, weights[::2], weights[1::2], strict=True):
+        values = _activated(ops.add(ops.matmul(values, kernel, False, False), bias), layer.activation)
+    if head.output == "sigmoid":
+        values = ops.log(ops.clamp(ops.sigmoid(values), CLIP, 1 - CLIP))
     results = {
         PROBABILITIES: ops.result(ops.softmax(values, -1)),
         LOGITS: ops.result(values),
@@ -178,6 +235,11 @@ def add_head(graph: ov.Model, weights: Sequence[NDArray[np.float32]]) -> ov.Mode
         FEATURE_MAP: ops.result(feature_map),
     }
     return _model(results, graph.inputs[0].get_node())
+
+
+def _activated(values: Node, activation: str) -> Node:
+    ops = openvino_module().opset13
+    return values if activation == "linear" else {"relu": ops.relu, "tanh": ops.tanh}[activation](values)
 
 
 def _model(results: dict[str, Node], image: Node) -> ov.Model:

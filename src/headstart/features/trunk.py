@@ -1,4 +1,7 @@
-"""The trunk: a frozen backbone with pooling behind it, compiled to run fast over batches of pixels.
+"""The trunk: the frozen layers of a backbone, compiled to run fast over batches of pixels.
+
+What leaves it is flat: the whole backbone's feature map after pooling, or all tensors that cross a cut, one after the
+other.
 
 OpenVINO runs it on the CPU; Keras runs it where OpenVINO is absent or Keras sees a GPU.
 """
@@ -16,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.backbones.catalog import Preprocessing
-from headstart.backbones.engine import backend_name
+from headstart.backbones.engine import backend_name, keras_module
 from headstart.data.decode import Resize
-from headstart.features import graph
+from headstart.features import cut, graph
 from headstart.machine import core_count
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ class Trunk(Protocol):
     workers: int
 
     def run(self, pixels: Pixels) -> Features:
-        """Return features ``(n, channels)`` of pixels ``(n, height, width, 3)``."""
+        """Return features ``(n, values)`` of pixels ``(n, height, width, 3)``."""
         ...
 
 
@@ -77,21 +80,22 @@ class OpenVinoTrunk:
 
 
 class KerasTrunk:
-    """A trunk in Keras: large batches, one at a time, while other threads decode."""
+    """A trunk in Keras: large batches, one at a time, while other threads decode.
+
+    Args:
+        model: preprocessed float32 pixels -> features ``(n, values)``.
+    """
 
     batch_size = KERAS_BATCH
 
-    def __init__(self, network: keras.Model, preprocessing: Preprocessing) -> None:
-        import keras
-
-        pooled = keras.layers.GlobalAveragePooling2D()(network.output)
+    def __init__(self, model: keras.Model, preprocessing: Preprocessing) -> None:
         self.workers = max(2, core_count())
-        self._model = keras.Model(network.input, pooled)
+        self._model = model
         self._preprocessing = preprocessing
         self._lock = threading.Lock()
 
     def run(self, pixels: Pixels) -> Features:
-        """Return features ``(n, channels)`` of pixels ``(n, height, width, 3)``."""
+        """Return features ``(n, values)`` of pixels ``(n, height, width, 3)``."""
         inputs = self._preprocessing.apply(pixels)
         with self._lock:
             features: Features = self._model.predict_on_batch(inputs)
@@ -138,13 +142,46 @@ def _gpu_is_likely() -> bool:
 
 
 def build_trunk(
-    network: keras.Model, preprocessing: Preprocessing, size: Resize, *, engine: Engine, precision: str
+    network: keras.Model,
+    preprocessing: Preprocessing,
+    size: Resize,
+    *,
+    engine: Engine,
+    precision: str,
+    pooling: str = "average",
+    start: int | None = None,
 ) -> Trunk:
-    """Return the trunk of a frozen Keras backbone (preprocessed pixels -> feature map) on the given engine."""
+    """Return the trunk of a Keras backbone on the given engine.
+
+    Args:
+        network: preprocessed float32 pixels -> feature map, or values ``(n, values)`` that need no pooling.
+        pooling: of the feature map: ``average``, ``max`` or ``flatten``.
+        start: number of the first layer that is not in the trunk. Features are then the tensors of
+            ``features.cut.crossing``, each flattened in C order, one after the other.
+    """
+    model = network if start is None else _flat_model(network, start)
     if engine.name == "keras":
-        return KerasTrunk(network, preprocessing)
-    model = graph.backbone_graph(graph.from_keras(network), preprocessing, size, any_size=False)
-    return OpenVinoTrunk(model, precision=precision)
+        return KerasTrunk(_pooled_model(model, pooling), preprocessing)
+    whole = graph.backbone_graph(graph.from_keras(model), preprocessing, size, any_size=False, pooling=pooling)
+    return OpenVinoTrunk(whole, precision=precision)
+
+
+def _pooled_model(network: keras.Model, pooling: str) -> keras.Model:
+    """Return the network with pooling behind it; a network that gives ``(n, values)`` is returned as it is."""
+    keras = keras_module()
+    if len(network.output.shape) == graph.RANK_OF_FEATURES:
+        return network
+    layers = keras.layers
+    pool = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flatten": layers.Flatten}
+    return keras.Model(network.input, pool[pooling]()(network.output))
+
+
+def _flat_model(network: keras.Model, start: int) -> keras.Model:
+    """Return the layers before ``start``: input -> all that crosses the cut, flattened and joined ``(n, values)``."""
+    keras = keras_module()
+    model = cut.trunk_model(network, start)
+    flat = [keras.layers.Flatten()(tensor) for tensor in model.outputs]
+    return keras.Model(model.input, keras.layers.Concatenate()(flat) if len(flat) > 1 else flat[0])
 
 
 def milliseconds_per_image(trunk: Trunk, size: Resize, *, repeats: int = 9) -> float:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.catalog import CATALOG
 from headstart.data.audit import Audit
 from headstart.evaluation.metrics import confusion_matrix
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import CandidateResult, FinalResult, FoldValues, Summary
+from headstart.report.names import Label, labels, learning_rate, network_name
 from headstart.runs.folder import Environment, HistoryRow, PredictionBlock, RunFolder, Timings
 
 PAIRS = 6
@@ -64,6 +64,7 @@ class Ranked:
     index: int
     rank: int | None
     result: CandidateResult
+    label: Label
     title: str
     rate: float | None
     strip: Strip | None
@@ -76,8 +77,7 @@ class Tested:
 
     index: int
     result: FinalResult
-    title: str
-    rate: float | None
+    label: Label
     bar: Strip
 
 
@@ -139,34 +139,23 @@ def gather(folder: RunFolder) -> Findings:
     )
 
 
-def network_name(result: CandidateResult) -> str:
-    """Return what a reader calls the network of a candidate: its title, and whether its frozen weights are random."""
-    title = CATALOG[result.backbone].title if result.backbone in CATALOG else result.backbone
-    control = result.settings.get("weights") == "random" and result.settings.get("trainable") == "none"
-    return f"{title}, random weights" if control else title
-
-
-def learning_rate(result: CandidateResult) -> float | None:
-    """Return a candidate's learning rate."""
-    rate = result.settings.get("optimizer", {}).get("learning_rate")
-    return None if rate is None else float(rate)
-
-
 def ranking(summary: Summary) -> tuple[Ranked, ...]:
     """Return all candidates: the best of the summary, then the others by the rule of selection, failed ones last."""
     scale = ranking_scale(summary)
     done = sorted(best_first(summary.candidates, summary.protocol.monitor), key=lambda one: one.id != summary.best)
     order = [*done, *(one for one in summary.candidates if one.cv is None)]
     place = {one.id: index for index, one in enumerate(summary.candidates)}
-    return tuple(_ranked(one, place[one.id], rank, scale) for rank, one in enumerate(order, 1))
+    called = labels(summary.candidates)
+    return tuple(_ranked(one, called[one.id], place[one.id], rank, scale) for rank, one in enumerate(order, 1))
 
 
-def _ranked(result: CandidateResult, index: int, rank: int, scale: Scale) -> Ranked:
+def _ranked(result: CandidateResult, label: Label, index: int, rank: int, scale: Scale) -> Ranked:
     cv = result.cv
     return Ranked(
         index=index,
         rank=rank if cv else None,
         result=result,
+        label=label,
         title=network_name(result),
         rate=learning_rate(result),
         strip=_strip(cv.accuracy, scale) if cv else None,
@@ -212,13 +201,12 @@ def _strip(values: FoldValues, scale: Scale) -> Strip:
 def tested(summary: Summary) -> tuple[Tested, ...]:
     """Return the final trainings with their test intervals on a common scale, the best candidate first."""
     scale = tests_scale(summary)
-    by_id = {result.id: result for result in summary.candidates}
+    called = labels(summary.candidates)
     rows = []
     for index, final in enumerate(summary.finals):
         low, high = final.test.intervals["accuracy"]
         bar = Strip(scale.place(final.test.accuracy), scale.place(low), scale.place(high), ())
-        candidate = by_id[final.candidate]
-        rows.append(Tested(index, final, network_name(candidate), learning_rate(candidate), bar))
+        rows.append(Tested(index, final, called[final.candidate], bar))
     return tuple(sorted(rows, key=lambda row: row.result.candidate != summary.best))
 
 

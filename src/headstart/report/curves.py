@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TRAIN, VALIDATION, FINAL = SERIES[1], SERIES[0], MUTED
 MOST_COLOURED = 5
 ZOOM = 0.2
+PHASE_ROOM = 0.16
+"""Share of the width that the words at a phase border need; where there is less, the number stands alone."""
 
 Values = NDArray[np.float64]
 
@@ -44,17 +46,20 @@ def learning_panel(
     best_epochs: Sequence[int],
     final_epochs: int | None,
 ) -> str:
-    """Return loss or accuracy of one candidate over its epochs: mean over the folds, and from lowest to highest fold.
+    """Return one measure of one candidate over its epochs: mean over the folds, and from lowest to highest fold.
+
+    Where a phase of training ends, a thin line stands with the number of the next one.
 
     Args:
         rows: the candidate's history.
-        measure: ``loss`` or ``accuracy``.
+        measure: ``loss``, ``accuracy``, ``precision``, ``recall`` or ``top_k``.
         best_epochs: of the folds; their mean is marked.
         final_epochs: of the final training on all training images, None if there was none.
     """
     folds = [row for row in rows if row.fold is not None]
     train, validation = _by_epoch(folds, measure), _by_epoch(folds, f"val_{measure}")
     final = _by_epoch([row for row in rows if row.fold is None], measure)
+    borders = phase_borders(rows)
 
     def draw(axes: Axes) -> None:
         from matplotlib.ticker import MaxNLocator
@@ -66,16 +71,46 @@ def learning_panel(
         _mark_epoch(axes, float(np.mean(best_epochs)))
         axes.set_xlabel("epoch")
         axes.margins(x=0.02)
+        _mark_phases(axes, borders, low=measure != "loss")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        if measure == "accuracy":
+        if measure != "loss":
             _accuracy_range(axes)
 
-    say = percent if measure == "accuracy" else decimals
+    say = decimals if measure == "loss" else percent
     words = f"{_course('Validation', validation, say)} {_course('Training', train, say)} "
     words += f"The folds' best epoch is {epoch(float(np.mean(best_epochs)))} in the mean."
     if final_epochs is not None:
         words += f" The final training ran {final_epochs} epochs."
+    words += "".join(f" Phase {phase} begins after epoch {last}." for phase, last in borders)
     return panel(name, draw, title=title, description=words)
+
+
+def phase_borders(rows: Iterable[HistoryRow]) -> tuple[tuple[int, int], ...]:
+    """Return every phase but the first that was reached, with the last epoch before it."""
+    first: dict[int, int] = {}
+    for row in rows:
+        first[row.phase] = min(row.epoch, first.get(row.phase, row.epoch))
+    return tuple((phase, first[phase] - 1) for phase in sorted(first) if first[phase] > 1)
+
+
+def _mark_phases(axes: Axes, borders: Sequence[tuple[int, int]], *, low: bool) -> None:
+    """Draw a line between two phases; its label stands where the curve is not: low for what rises, else high."""
+    left, right = axes.get_xlim()
+    ends = [last + 0.5 for _, last in borders]
+    for place, (phase, _) in enumerate(borders):
+        room = ([*ends, right][place + 1] - ends[place]) / (right - left)
+        axes.axvline(ends[place], color=MUTED, linewidth=0.8, alpha=0.6)
+        axes.annotate(
+            f"phase {phase}" if room > PHASE_ROOM else str(phase),
+            (ends[place], 0.02 if low else 0.98),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="bottom" if low else "top",
+            fontsize=9.5,
+            color=MUTED,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.0},
+        )
 
 
 def _by_epoch(rows: Sequence[HistoryRow], measure: str) -> Values:
@@ -127,6 +162,7 @@ def _mark_epoch(axes: Axes, at: float) -> None:
         ha="left" if right else "right",
         va="center",
         color=INK,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
     )
 
 
@@ -140,7 +176,7 @@ def _course(part: str, values: Values, say: Callable[[float], str]) -> str:
 
 
 def rates_panel(points_: Sequence[Point], networks: Sequence[str]) -> str:
-    """Return accuracy over the learning rate, one line per network."""
+    """Return accuracy over the learning rate, one line per network, or per way in which a network was tried."""
 
     def draw(axes: Axes) -> None:
         for number, network in enumerate(networks):

@@ -15,11 +15,20 @@ NONE = "\u2013"
 
 def percent(share: float) -> str:
     """Return a share in 0..1 as a percentage; 100.0 % only for exactly all, 0.0 % only for exactly none."""
-    text = f"{100 * share:.1f}"
-    if text == "100.0" and share < 1:
-        return f">{THIN}99.9{THIN}%"
-    if text == "0.0" and share > 0:
-        return f"<{THIN}0.1{THIN}%"
+    return _percentage(share, 1)
+
+
+def fine_percent(share: float) -> str:
+    """Return a share in 0..1 as a percentage with two decimals, as it is published."""
+    return _percentage(share, 2)
+
+
+def _percentage(share: float, places: int) -> str:
+    text, least = f"{100 * share:.{places}f}", 10.0**-places
+    if float(text) == 100 and share < 1:
+        return f">{THIN}{100 - least:.{places}f}{THIN}%"
+    if float(text) == 0 and share > 0:
+        return f"<{THIN}{least:.{places}f}{THIN}%"
     return f"{text}{THIN}%"
 
 
@@ -30,7 +39,22 @@ def points(share: float) -> str:
 
 def signed_points(share: float) -> str:
     """Return a difference of shares in percentage points with its sign."""
-    return f"{100 * share:+.1f}".replace("-", "\u2212").replace("+0.0", "0.0").replace("\u22120.0", "0.0")
+    return _signed(100 * share, 1)
+
+
+def signed_decimals(value: float) -> str:
+    """Return a difference of losses or ratios with its sign."""
+    return _signed(value, 3)
+
+
+def signed_count(value: float) -> str:
+    """Return a difference of whole numbers with its sign."""
+    return _signed(value, 0)
+
+
+def _signed(value: float, places: int) -> str:
+    text = f"{value:+,.{places}f}"
+    return (text if float(text.replace(",", "")) else text[1:]).replace("-", "\u2212")
 
 
 def probability(value: float) -> str:
@@ -46,6 +70,11 @@ def rate(value: float) -> str:
 def decimals(value: float) -> str:
     """Return a loss with three decimals."""
     return f"{value:.3f}"
+
+
+def fine_decimals(value: float) -> str:
+    """Return a loss with four decimals, as it is published."""
+    return f"{value:.4f}"
 
 
 def ratio(value: float) -> str:
@@ -77,6 +106,11 @@ def milliseconds(value: float) -> str:
     return f"{value:.{0 if value >= 100 else 1 if value >= 1 else 2}f}{THIN}ms"
 
 
+def step_time(seconds: float) -> str:
+    """Return the seconds of one step in milliseconds."""
+    return milliseconds(1000 * seconds)
+
+
 def seconds(value: float) -> str:
     """Return a length of time in the units that suit its size."""
     if value < 120:
@@ -97,8 +131,12 @@ KINDS: Mapping[str, Callable[[float], str]] = {
     function.__name__: function
     for function in (
         percent,
+        fine_percent,
         points,
         signed_points,
+        signed_decimals,
+        signed_count,
+        fine_decimals,
         probability,
         rate,
         decimals,
@@ -107,6 +145,7 @@ KINDS: Mapping[str, Callable[[float], str]] = {
         epoch,
         megabytes,
         milliseconds,
+        step_time,
         seconds,
         per_second,
     )
@@ -118,14 +157,21 @@ def written(value: float | None, kind: str) -> str:
     return NONE if value is None or not math.isfinite(value) else KINDS[kind](value)
 
 
+def escaped(word: str) -> str:
+    """Return a word as one step of a pointer."""
+    return word.replace("~", "~0").replace("/", "~1")
+
+
 def look_up(documents: Mapping[str, Any], pointer: str) -> Any:
     """Return the value at a pointer such as ``summary/test/per_class/0/recall``; None where the way ends early.
+
+    In a word, ``~1`` stands for a slash and ``~0`` for a tilde, as in RFC 6901.
 
     The words are those of the JSON files: fields of dataclasses, keys of dicts, positions in tuples.
     """
     name, *way = pointer.split("/")
     value = documents[name]
-    for word in way:
+    for word in (step.replace("~1", "/").replace("~0", "~") for step in way):
         if value is None:
             return None
         if dataclasses.is_dataclass(value):

@@ -11,14 +11,16 @@ from typing import Any
 
 from headstart.errors import MissingExtraError
 from headstart.evaluation.metrics import roc_curve
-from headstart.report import content, curves
+from headstart.report import content, curves, published
 from headstart.report.content import Findings, Ranked
 from headstart.report.curves import Point
 from headstart.report.figures import SYMBOLS
-from headstart.report.numbers import look_up, written
+from headstart.report.names import series_names
+from headstart.report.numbers import escaped, look_up, written
 from headstart.runs import folder as run_files
-from headstart.runs.folder import PictureRow, RunFolder
+from headstart.runs.folder import ORIGINAL, PictureRow, RunFolder
 
+OTHERS = {"precision": "Precision", "recall": "Recall", "top_k": "Top k"}
 ZOOM_FROM_AREA = 0.95
 LISTED = 12
 
@@ -35,11 +37,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """The learning curves of one candidate as SVG."""
+    """The learning curves of one candidate as SVG; ``others`` are further measures with their names."""
 
     row: Ranked
     accuracy: str
     loss: str
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def _environment(findings: Findings) -> Any:
         lstrip_blocks=True,
     )
     environment.globals["number"] = number
-    environment.filters.update(written=written, svg=Markup)
+    environment.filters.update(written=written, svg=Markup, step=escaped)
     return environment
 
 
@@ -126,60 +129,71 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "matrices": content.matrices(findings),
         "pairs": content.confused_pairs(summary),
         "curves": _learning_curves(findings, ranked),
+        "phases": any(row.phase > 1 for rows in findings.history.values() for row in rows),
         "rates": _rates(findings, ranked),
         "speed": _speed(findings, ranked),
         "roc": _roc(findings),
         "samples": _pictures(folder, "sample"),
         "mistakes": _pictures(folder, "mistake"),
+        "top_k_size": max(map(int, summary.test.top_k), default=None),
+        "augmentations": _augmentations(folder),
+        "published": published.published_section(summary, findings.study, findings.timings),
         "listed": LISTED,
     }
 
 
 def _learning_curves(findings: Findings, ranked: Sequence[Ranked]) -> tuple[Curves, ...]:
-    final_epochs = {final.candidate: final.epochs for final in findings.summary.finals}
+    """Return loss and accuracy of the candidates worth showing, and of the best one every other measure too."""
     shown = []
     for row in content.curve_order(ranked, findings.summary):
-        history, cv = findings.history.get(row.result.id, ()), row.result.cv
-        if cv is None or not history:
+        history = findings.history.get(row.result.id, ())
+        if not history:
             continue
-        accuracy, loss = (
-            curves.learning_panel(
-                f"{row.result.id} {measure}",
-                history,
-                measure,
-                title=f"{measure.capitalize()} of {row.result.id}",
-                best_epochs=cv.best_epochs,
-                final_epochs=final_epochs.get(row.result.id),
-            )
-            for measure in ("accuracy", "loss")
-        )
-        shown.append(Curves(row, accuracy, loss))
+        best = row.result.id == findings.summary.best
+        present = [name for name in OTHERS if best and any(getattr(one, name) is not None for one in history)]
+        others = tuple((OTHERS[name], _learning_panel(findings, row, name)) for name in present)
+        accuracy, loss = (_learning_panel(findings, row, measure) for measure in ("accuracy", "loss"))
+        shown.append(Curves(row, accuracy, loss, others))
     return tuple(shown)
 
 
+def _learning_panel(findings: Findings, row: Ranked, measure: str) -> str:
+    name, cv = row.result.id, row.result.cv
+    assert cv is not None, "curves are shown of candidates that finished"
+    return curves.learning_panel(
+        f"{name} {measure}",
+        findings.history[name],
+        measure,
+        title=f"{measure.replace('_', ' ').capitalize()} of {name}",
+        best_epochs=cv.best_epochs,
+        final_epochs=next((final.epochs for final in findings.summary.finals if final.candidate == name), None),
+    )
+
+
 def _rates(findings: Findings, ranked: Sequence[Ranked]) -> Chart | None:
-    """Return accuracy over the learning rate, where some network was tried with more than one."""
-    points = [point for row in ranked for point in _point(findings, row, row.rate)]
-    networks = list(dict.fromkeys(point.network for point in points))
-    if len({(point.network, point.x) for point in points}) == len(networks):
+    """Return accuracy over the learning rate, where something was tried with more than one."""
+    series = series_names([row.result for row in ranked])
+    points = [point for row in ranked for point in _point(findings, row, row.rate, series[row.result.id])]
+    names = list(dict.fromkeys(point.network for point in points))
+    if len({(point.network, point.x) for point in points}) == len(names):
         return None
-    return Chart((curves.rates_panel(points, networks),), _legend(networks))
+    return Chart((curves.rates_panel(points, names),), _legend(names))
 
 
 def _speed(findings: Findings, ranked: Sequence[Ranked]) -> Chart | None:
     """Return accuracy over the time per image, where it was measured for more than one candidate."""
     times = {name: timing.milliseconds_per_image for name, timing in findings.timings.candidates.items()}
-    points = [point for row in ranked for point in _point(findings, row, times.get(row.result.id))]
+    points = [point for row in ranked for point in _point(findings, row, times.get(row.result.id), row.title)]
     if len({point.x for point in points}) < 2:
         return None
     networks = list(dict.fromkeys(point.network for point in points))
     return Chart((curves.speed_panel(points, networks),), _legend(networks))
 
 
-def _point(findings: Findings, row: Ranked, x: float | None) -> list[Point]:
+def _point(findings: Findings, row: Ranked, x: float | None, name: str) -> list[Point]:
     if row.result.cv is None or not x:
         return []
-    return [Point(row.title, x, row.result.cv.accuracy, row.result.id == findings.summary.best)]
+    return [Point(name, x, row.result.cv.accuracy, row.result.id == findings.summary.best)]
 
 
 def _legend(names: Sequence[str]) -> tuple[Entry, ...]:
@@ -213,3 +227,13 @@ def _pictures(folder: RunFolder, kind: str) -> tuple[Picture, ...]:
         for row in folder.pictures()
         if row.kind == kind
     )
+
+
+def _augmentations(folder: RunFolder) -> tuple[tuple[Picture, ...], ...]:
+    """Return the contact sheet of augmentation row by row: an original, then its changed copies."""
+    rows: list[list[Picture]] = []
+    for picture in sorted(_pictures(folder, "augmentation"), key=lambda picture: picture.row.number):
+        if picture.row.operation == ORIGINAL or not rows:
+            rows.append([])
+        rows[-1].append(picture)
+    return tuple(tuple(row) for row in rows)

@@ -18,6 +18,7 @@ from headstart.errors import RunError
 from headstart.evaluation.results import SCHEMA_VERSION, Summary
 from headstart.runs.predictions import read_predictions, write_predictions
 from headstart.runs.rows import (
+    ORIGINAL,
     CandidateTiming,
     Environment,
     FeatureTiming,
@@ -32,6 +33,7 @@ from headstart.runs.rows import (
 from headstart.runs.tables import read_table, write_table
 
 __all__ = [
+    "ORIGINAL",
     "CandidateTiming",
     "Environment",
     "FeatureTiming",

@@ -84,12 +84,18 @@ class PredictionBlock:
     logits: NDArray[np.floating[Any]]
 
 
+ORIGINAL = "original"
+"""The operation of a picture that was not changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class PictureRow:
     """One small picture of ``media/``.
 
-    ``kind`` is ``sample`` (of a class) or ``mistake`` (of the best classifier on the test images); ``number`` counts
-    from 0 within a kind. ``predicted`` and ``probability`` (of the predicted class, 0..1) belong to mistakes.
+    ``kind`` is ``sample`` (of a class), ``mistake`` (of the best classifier on the test images) or ``augmentation``;
+    ``number`` counts from 0 within a kind. ``predicted`` and ``probability`` (of the predicted class, 0..1) belong to
+    mistakes. ``operation`` belongs to augmentations: ``original``, or what made the copy; an original comes first, then
+    its copies.
     """
 
     kind: str
@@ -98,6 +104,7 @@ class PictureRow:
     label: str
     predicted: str | None = None
     probability: float | None = None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +119,15 @@ class FeatureTiming:
 
 @dataclass(frozen=True, slots=True)
 class CandidateTiming:
-    """Seconds in which all folds and the final training of a candidate ran, and its time for predicting one image."""
+    """How long a candidate took.
+
+    ``train_seconds`` are those of all folds and the final training, ``milliseconds_per_image`` the time for predicting
+    one image, ``milliseconds_per_step`` the mean time of a training step, the judging of its epoch included.
+    """
 
     train_seconds: float
     milliseconds_per_image: float | None
+    milliseconds_per_step: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import io
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,7 +39,7 @@ def _cell(value: object, none: str) -> str:
 
 
 def read_table(path: Path, kind: type[Row], words: Words = NO_WORDS) -> tuple[Row, ...]:
-    """Read rows that ``write_table`` wrote.
+    """Read rows that ``write_table`` wrote, also before ``kind`` got its last columns, if those have defaults.
 
     Raises:
         RunError: the columns are not those of ``kind``, or a cell cannot be read.
@@ -49,9 +49,14 @@ def read_table(path: Path, kind: type[Row], words: Words = NO_WORDS) -> tuple[Ro
     with path.open(encoding="utf-8", newline="") as stream:
         lines = csv.reader(stream)
         header = next(lines, [])
-        if header != names:
+        if header != names[: len(header)] or len(header) < _required(kind):
             raise RunError(f"{path} must have the columns {','.join(names)}. Received: {','.join(header)}.")
-        return tuple(_row(kind, line, names, hints, words, path) for line in lines)
+        return tuple(_row(kind, line, header, hints, words, path) for line in lines)
+
+
+def _required(kind: type[Row]) -> int:
+    """Return how many columns there must be: up to the last field without a default."""
+    return max(place for place, field in enumerate(fields(kind), 1) if field.default is MISSING)
 
 
 def _row(kind: type[Row], line: list[str], names: list[str], hints: dict[str, Any], words: Words, path: Path) -> Row:

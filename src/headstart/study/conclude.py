@@ -13,11 +13,12 @@ from headstart.data.split import Round
 from headstart.errors import StudyError
 from headstart.evaluation.metrics import evaluate
 from headstart.evaluation.results import CandidateResult, Evaluation, FinalResult
+from headstart.recipe import Protocol
 from headstart.runs.folder import PredictionBlock
-from headstart.study.judge import Judged, final_epochs, final_job
+from headstart.study.attempt import attempt
+from headstart.study.judge import Judged, epochs_of, final_epochs, final_job
 from headstart.study.learners import Learner
 from headstart.study.parts import Parts, Rows
-from headstart.study.prepare import attempt
 from headstart.study.workplace import Workplace
 from headstart.training.heads import Fit, softmax
 
@@ -38,9 +39,9 @@ class Final:
 
 
 def train_finals(
-    finalists: Sequence[CandidateResult], judged: Sequence[Judged], parts: Parts, seed: int, place: Workplace
+    finalists: Sequence[CandidateResult], judged: Sequence[Judged], parts: Parts, protocol: Protocol, place: Workplace
 ) -> tuple[list[Final], dict[str, str]]:
-    """Train every finalist on all training images for the rounded mean of its rounds' best epochs.
+    """Train every finalist on all training images: the protocol's epochs, or the mean of its rounds' best ones.
 
     Returns:
         The finalists that could be trained, in order, and the reason of every other one by its id.
@@ -51,8 +52,10 @@ def train_finals(
     by_id = {one.candidate.id: one for one in judged}
     finals: list[Final] = []
     failures: dict[str, str] = {}
-    for learner, mine in _by_learner([(by_id[result.id], final_epochs(result)) for result in finalists]):
-        jobs = [final_job(one.candidate, parts.train, epochs, seed) for one, epochs in mine]
+    for learner, mine in _by_learner(
+        [(by_id[one.id], _final_epochs(by_id[one.id], one, protocol)) for one in finalists]
+    ):
+        jobs = [final_job(one.candidate, parts.train, epochs, protocol.seed) for one, epochs in mine]
         reason, trained = attempt(partial(learner.train, "finals", jobs, place.jobs, place.progress))
         if trained is None:
             failures |= {one.candidate.id: f"The final training failed: {reason}" for one, _ in mine}
@@ -65,6 +68,10 @@ def train_finals(
         raise StudyError(f"Every finalist failed. The first: {next(iter(failures.values()))}")
     order = [result.id for result in finalists]
     return sorted(finals, key=lambda final: order.index(final.id)), failures
+
+
+def _final_epochs(judged: Judged, result: CandidateResult, protocol: Protocol) -> int:
+    return min(final_epochs(result, protocol.final_epochs), epochs_of(judged.candidate))
 
 
 def _by_learner(chosen: Sequence[tuple[Judged, int]]) -> list[tuple[Learner, list[tuple[Judged, int]]]]:
@@ -80,7 +87,7 @@ def final_predictions(final: Final, part: str, positions: Rows, parts: Parts) ->
     """Return what a finalist says of the images at the given positions."""
     learner = final.judged.learner
     assert learner is not None, "a finalist has finished its rounds"
-    logits = learner.logits(final.fit, positions)
+    logits = learner.logits(final.judged.candidate, final.fit, positions)
     return _block(final.id, part, None, positions=positions, logits=logits, parts=parts)
 
 

@@ -12,6 +12,7 @@ from headstart.backbones import catalog
 from headstart.classifier import bundle
 from headstart.classifier.bundle import Provenance
 from headstart.data.audit import split_counts
+from headstart.evaluation.published import compare_published
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import (
     CandidateResult,
@@ -23,11 +24,13 @@ from headstart.evaluation.results import (
 )
 from headstart.evaluation.significance import compare_with_best
 from headstart.features import graph
+from headstart.features.cut import tail_variables
 from headstart.recipe import Candidate
 from headstart.study.conclude import Final, Opened
-from headstart.study.plan import Network, Plan
-from headstart.study.prepare import build_network
+from headstart.study.networks import Network
+from headstart.study.plan import Plan
 from headstart.study.workplace import Workplace
+from headstart.study.workshop import build_network
 
 
 def summarise(plan: Plan, candidates: Sequence[CandidateResult], opened: Opened) -> Summary:
@@ -50,6 +53,7 @@ def summarise(plan: Plan, candidates: Sequence[CandidateResult], opened: Opened)
         test=test,
         verdict=_verdict(plan, ranked, opened.results, comparison),
         comparison=comparison,
+        published=compare_published(plan.recipe.published, candidates, opened.results, plan.table.classes),
     )
 
 
@@ -135,9 +139,14 @@ def _percent(share: float) -> str:
 
 
 def _name(result: CandidateResult) -> str:
+    candidate = storage.from_plain(Candidate, result.settings)
+    if candidate.name:
+        return candidate.name
     title = catalog.find(result.backbone).title
-    control = " with random weights" if storage.from_plain(Candidate, result.settings).is_control else ""
-    return f"{title}{control} (learning rate {result.settings['optimizer']['learning_rate']:g})"
+    control = " with random weights" if candidate.is_control else ""
+    if candidate.head.output == "logistic":
+        return f"{title}{control} (logistic regression)"
+    return f"{title}{control} (learning rate {candidate.train.optimizer.learning_rate:g})"
 
 
 def _judged_by(plan: Plan) -> str:
@@ -154,18 +163,19 @@ def _listed(names: Sequence[str]) -> str:
 
 def save_classifier(plan: Plan, final: Final, result: FinalResult, place: Workplace) -> None:
     """Write the best finalist as a classifier into the run folder."""
-    network, fit = final.judged.network, final.fit
+    network, fit, head = final.judged.network, final.fit, final.judged.candidate.head
     model = build_network(network)
     if fit.backbone_weights:
-        model.set_weights(list(fit.backbone_weights))
+        for variable, values in zip(tail_variables(model, network.start), fit.backbone_weights, strict=True):
+            variable.assign(values)
     backbone = graph.backbone_graph(
-        graph.from_keras(model), network.backbone.preprocessing, network.size, any_size=True
+        graph.from_keras(model), network.preprocessing, network.size, any_size=True, pooling=head.pooling
     )
     weights = {f"backbone/{variable.path}": np.asarray(variable.value) for variable in model.variables}
     weights |= _head_arrays(fit.weights)
     bundle.save(
         place.folder.classifier,
-        graph.add_head(backbone, fit.weights),
+        graph.add_head(backbone, head, fit.weights),
         weights,
         classes=plan.table.classes,
         size=network.size,

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from headstart import recipe
 from headstart.data import decode
 from headstart.data.images import ImageRow
 from headstart.machine import core_count
+from headstart.study.attempt import attempt
 from headstart.study.judge import round_jobs
-from headstart.study.learners import Goal, WholeLearner, heads_unit, whole_unit
+from headstart.study.learners import Goal, heads_unit, tuned_unit
+from headstart.study.networks import HEADS, ORIGINAL, TAIL, WHOLE, Network
 from headstart.study.parts import Parts
-from headstart.study.plan import Network, Plan
-from headstart.study.prepare import TrunkStore, attempt, build_network
+from headstart.study.plan import Plan
 from headstart.study.workplace import Workplace
+from headstart.study.workshop import Workshop
 from headstart.training.bank import train_bank
 from headstart.training.heads import Job
 
 SAMPLE_IMAGES = 16
 SAMPLE_ROWS = 256
+# Batches of the short and of the long measurement of a training in Keras.
+SHORT, LONG = 1, 3
 BYTES_PER_VALUE = 4
 
 
@@ -50,43 +54,53 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def forecast(plan: Plan, parts: Parts, trunks: TrunkStore, place: Workplace) -> Forecast:
+def forecast(plan: Plan, parts: Parts, workshop: Workshop, place: Workplace) -> Forecast:
     """Measure decoding, each trunk and each kind of training on a few images, and scale up what is still to do.
 
     A network that fails here counts for nothing; the study will meet the failure and report it.
     """
-    return _Measurement(plan, parts, trunks, place).forecast()
+    return _Measurement(plan, parts, workshop, place).forecast()
 
 
 class _Measurement:
     """Short measurements of the parts of one study."""
 
-    def __init__(self, plan: Plan, parts: Parts, trunks: TrunkStore, place: Workplace) -> None:
-        self._plan, self._parts, self._trunks, self._place = plan, parts, trunks, place
-        keys = [row.sha256 for row in parts.rows]
-        self._missing = {network.name: self._to_decode(network, keys) for network in plan.networks}
+    def __init__(self, plan: Plan, parts: Parts, workshop: Workshop, place: Workplace) -> None:
+        self._plan, self._parts, self._workshop, self._place = plan, parts, workshop, place
+        self._classes = len(plan.table.classes)
+        self._missing = {network.name: self._images_to_compute(network) for network in plan.networks}
 
     def forecast(self) -> Forecast:
         networks, missing = self._plan.networks, self._missing
         seconds = 0.0
         with self._place.progress.track("Measuring for the forecast", total=len(networks), unit="networks") as advance:
             for network in networks:
-                measure = self._frozen if network.trainable == "none" else self._whole
-                _, needed = attempt(partial(measure, network))
+                _, needed = attempt(partial(self._network, network))
                 seconds += needed or 0.0
                 advance(1)
+        images = len(self._parts.rows)
         if any(missing.values()):
-            seconds += max(missing.values()) * self._decoding()
-        frozen = [network for network in networks if network.trainable == "none"]
-        size = sum(missing[network.name] * network.backbone.channels for network in frozen) * BYTES_PER_VALUE
-        return Forecast(seconds, size)
+            seconds += min(images, max(missing.values())) * self._decoding()
+        size = sum(missing[one.name] * self._values(one) for one in networks if one.learner != WHOLE)
+        return Forecast(seconds, size * BYTES_PER_VALUE)
 
-    def _to_decode(self, network: Network, keys: Sequence[str]) -> int:
-        """Return how many images are still to be decoded for a network."""
-        if network.trainable == "none":
-            space = network.space(self._plan.engine, self._plan.recipe.precision)
-            return self._place.cache.missing(space, keys)
-        return len(keys)
+    def _network(self, network: Network) -> float:
+        missing = self._missing[network.name]
+        features = missing * self._trunk(network) if missing and network.learner != WHOLE else 0.0
+        return features + (self._heads(network) if network.learner == HEADS else self._tuned(network))
+
+    def _images_to_compute(self, network: Network) -> int:
+        """Return how many images and changed copies are still to be computed, or for pixels to be decoded."""
+        everything = [row.sha256 for row in self._parts.rows]
+        if network.learner == WHOLE:
+            return len(everything)
+        learned = [self._parts.rows[row].sha256 for row in self._parts.train]
+        engine, precision = self._plan.engine, self._plan.recipe.precision
+
+        def missing(view: str, keys: Sequence[str]) -> int:
+            return self._place.cache.missing(network.space(engine, precision, view), keys)
+
+        return missing(ORIGINAL, everything) + sum(missing(view, learned) for view in network.views)
 
     def _decoding(self) -> float:
         """Return seconds per image on all cores."""
@@ -95,67 +109,100 @@ class _Measurement:
         work = partial(_for_each, lambda row: decode.load(self._plan.encoded(row), size), sample)
         return _timed(work) / len(sample) / core_count()
 
-    def _frozen(self, network: Network) -> float:
-        missing = self._missing[network.name]
-        jobs = self._jobs(network)
-        seconds = missing * self._trunk(network) if missing else 0.0
-        if self._place.jobs.finished(heads_unit("rounds", network, jobs)):
-            return seconds
-        return seconds + self._bank(network, jobs)
-
     def _trunk(self, network: Network) -> float:
         """Return seconds per image of a trunk whose workers keep all cores busy."""
-        trunk = self._trunks.get(network)
+        trunk = self._workshop.trunk(network)
         pixels = np.zeros((trunk.batch_size, network.size.height, network.size.width, 3), np.uint8)
         trunk.run(pixels)
-        # the shortest of three: other work on the machine only ever adds
-        return min(_timed(lambda: trunk.run(pixels)) for _ in range(3)) / trunk.batch_size / trunk.workers
+        fastest = min(_timed(partial(trunk.run, pixels)) for _ in range(3))
+        return fastest / trunk.batch_size / trunk.workers
 
-    def _bank(self, network: Network, jobs: Sequence[Job]) -> float:
-        """Train every head on a few random features: what two more epochs cost, scaled to rows and epochs."""
-        random, goal = np.random.default_rng(0), self._goal()
-        features = random.standard_normal((SAMPLE_ROWS, network.backbone.channels), np.float32)
-        labels = self._labels(random)
+    def _values(self, network: Network) -> int:
+        """Return how many values the trunk gives for an image."""
+        if network.learner == HEADS and network.pooling != "flatten":
+            return network.backbone.channels
+        pixels = np.zeros((1, network.size.height, network.size.width, 3), np.uint8)
+        _, features = attempt(lambda: self._workshop.trunk(network).run(pixels))
+        return 0 if features is None else features.size
+
+    def _heads(self, network: Network) -> float:
+        """Train the heads on random features: once, then what two more epochs cost."""
+        jobs = self._jobs(network)
+        if self._place.jobs.finished(heads_unit("rounds", network, jobs)):
+            return 0.0
+        random, inputs = np.random.default_rng(0), self._values(network)
+        features = random.random((SAMPLE_ROWS, inputs), np.float32)
+        labels = random.integers(0, self._classes, SAMPLE_ROWS)
 
         def bank_seconds(epochs: int) -> float:
             sample = [dataclasses.replace(_cut_down(job), epochs=epochs) for job in jobs]
-            work = partial(train_bank, features, labels, sample, classes=goal.classes, monitor=goal.monitor)
+            work = partial(train_bank, features, labels, sample, classes=self._classes, monitor=self._goal.monitor)
             return _timed(work)
 
+        if all(job.head.output == "logistic" for job in jobs):
+            return bank_seconds(1) * self._rows(network) / len(_cut_down(jobs[0]).train)
         first, all_three = bank_seconds(1), bank_seconds(3)
-        return first + max(0.0, all_three - first) / 2 * self._whole_epochs(jobs) / len(jobs)
+        longer = self._rows(network) / len(_cut_down(jobs[0]).train)
+        epochs = sum(job.epochs for job in jobs) + max(job.epochs for job in jobs)
+        return first + max(0.0, all_three - first) / 2 * longer * epochs / len(jobs)
 
-    def _whole(self, network: Network) -> float:
-        """Train the whole network on a few random images: once to compile, then what two more epochs cost."""
-        jobs = [job for job in self._jobs(network) if not self._place.jobs.finished(whole_unit("rounds", network, job))]
+    def _tuned(self, network: Network) -> float:
+        """Train each phase of the first candidate for some steps: what they cost, and all steps of all candidates."""
+        jobs = [job for job in self._jobs(network) if not self._place.jobs.finished(tuned_unit("rounds", network, job))]
         if not jobs:
             return 0.0
-        random, goal = np.random.default_rng(0), self._goal()
-        pixels = random.integers(0, 256, (SAMPLE_ROWS, network.size.height, network.size.width, 3), np.uint8)
-        labels = self._labels(random)
-        tuner = WholeLearner(network, build_network(network), pixels, labels, goal).tuner
-        once = _cut_down(jobs[0])
+        first, finals = jobs[0], max(jobs, key=lambda job: job.epochs)
+        steps = -(-self._rows(network) // first.batch_size)
+        seconds = 0.0
+        for epochs, settings in _phases(first.settings):
+            compiling, step = self._step_seconds(network, dataclasses.replace(first, settings=settings, epochs=1))
+            trainings = sum(job.epochs for job in (*jobs, finals)) / first.epochs
+            seconds += compiling + trainings * epochs * steps * step
+        return seconds
 
-        def fit_seconds(epochs: int) -> float:
-            job = dataclasses.replace(once, epochs=epochs)
-            return _timed(lambda: tuner.fit(pixels, labels, job, monitor=goal.monitor))
+    def _step_seconds(self, network: Network, job: Job) -> tuple[float, float]:
+        """Return the seconds until the first step, and those of a step, by training a few random images."""
+        random, most = np.random.default_rng(0), LONG * job.batch_size
+        if network.learner == TAIL:
+            images = random.random((most, self._values(network)), np.float32)
+        else:
+            images = random.integers(0, 256, (most, network.size.height, network.size.width, 3), np.uint8)
+        labels = np.arange(most) % self._classes
+        tuner = self._workshop.tuner(network)
 
-        compiling, first, all_three = (fit_seconds(epochs) for epochs in (1, 1, 3))
-        return compiling + max(0.0, all_three - first) / 2 * self._whole_epochs(jobs)
+        def fit_seconds(batches: int) -> float:
+            rows = np.arange(batches * job.batch_size)
+            sample = dataclasses.replace(job, train=rows, validation=rows[:1])
+            return _timed(lambda: tuner.fit(images, labels, sample, monitor=self._goal.monitor))
 
-    def _whole_epochs(self, jobs: Sequence[Job]) -> float:
-        """Return how many epochs of the sample the jobs' epochs are worth, with one final training more."""
-        longer = len(self._parts.rounds[0].train) / len(_cut_down(jobs[0]).train)
-        return longer * (sum(job.epochs for job in jobs) + max(job.epochs for job in jobs))
+        compiling, short, long = fit_seconds(SHORT), fit_seconds(SHORT), fit_seconds(LONG)
+        return compiling, max(0.0, long - short) / (LONG - SHORT)
+
+    def _rows(self, network: Network) -> int:
+        """Return how many images and copies a round trains on."""
+        return len(self._parts.rounds[0].train) * (1 + len(network.views))
 
     def _jobs(self, network: Network) -> list[Job]:
         return round_jobs(network.candidates, self._parts.rounds, self._plan.recipe.protocol.seed)
 
+    @property
     def _goal(self) -> Goal:
-        return Goal(len(self._plan.table.classes), self._plan.recipe.protocol.monitor)
+        return Goal(self._classes, self._plan.recipe.protocol.monitor)
 
-    def _labels(self, random: np.random.Generator) -> NDArray[np.int64]:
-        return random.integers(0, len(self._plan.table.classes), SAMPLE_ROWS)
+
+def _phases(settings: recipe.Training) -> Iterator[tuple[int, recipe.Training]]:
+    """Yield the epochs of every phase, and settings of that phase alone."""
+    yield settings.epochs, dataclasses.replace(settings, phases=())
+    for phase in settings.phases:
+        yield (
+            phase.epochs,
+            dataclasses.replace(
+                settings,
+                trainable=phase.trainable,
+                batch_normalization=phase.batch_normalization,
+                phases=(),
+            ),
+        )
 
 
 def _cut_down(job: Job) -> Job:

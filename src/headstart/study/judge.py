@@ -12,11 +12,12 @@ from headstart.data.split import Round
 from headstart.evaluation.metrics import fold_values
 from headstart.evaluation.results import CandidateResult, CrossValidation, FoldValues
 from headstart.recipe import Candidate
+from headstart.study.attempt import attempt
 from headstart.study.jobs import Trained
 from headstart.study.learners import Learner
+from headstart.study.networks import Network
 from headstart.study.parts import Parts, Rows
-from headstart.study.plan import Network
-from headstart.study.prepare import Prepared, attempt
+from headstart.study.prepare import Prepared
 from headstart.study.workplace import Workplace
 from headstart.training.heads import EpochMetrics, Fit, Job, Scores, describe
 
@@ -86,24 +87,28 @@ def round_jobs(candidates: Sequence[Candidate], rounds: Sequence[Round], seed: i
 def final_job(candidate: Candidate, train: Rows, epochs: int, seed: int) -> Job:
     """Return the final training of a candidate on all training images, for a fixed number of epochs."""
     job = _job(f"{candidate.id}/final", candidate, train, None, (seed, "final"))
-    return dataclasses.replace(job, epochs=epochs, patience=0)
+    return dataclasses.replace(job, epochs=epochs, settings=dataclasses.replace(job.settings, patience=0))
 
 
 def _job(key: str, candidate: Candidate, train: Rows, validation: Rows | None, place: tuple[object, ...]) -> Job:
     return Job(
         key=key,
         head=candidate.head,
-        optimizer=candidate.optimizer,
-        schedule=candidate.schedule,
-        batch_size=candidate.batch_size,
-        epochs=candidate.epochs,
-        patience=candidate.patience,
+        settings=candidate.train,
+        epochs=epochs_of(candidate),
         train=train,
         validation=validation,
         order_seed=storage.seed_from(*place, "order"),
         init_seed=storage.seed_from(*place, "init"),
         dropout_seed=storage.seed_from(*place, "dropout"),
+        fresh=candidate.augmentation.fresh,
+        augment_seed=storage.seed_from(*place, "augment"),
     )
+
+
+def epochs_of(candidate: Candidate) -> int:
+    """Return the epochs of all phases; what is solved and not trained has one."""
+    return 1 if candidate.head.output == "logistic" else candidate.train.all_epochs
 
 
 def candidate_result(judged: Judged, classes: int) -> CandidateResult:
@@ -114,7 +119,7 @@ def candidate_result(judged: Judged, classes: int) -> CandidateResult:
         id=candidate.id,
         backbone=candidate.backbone,
         head=describe(candidate.head, classes),
-        cut="whole network trains" if candidate.trainable == "all" else "backbone frozen",
+        cut=describe_cut(candidate),
         settings=storage.to_plain(candidate),
         status="failed" if judged.reason else "done",
         reason=judged.reason,
@@ -122,6 +127,15 @@ def candidate_result(judged: Judged, classes: int) -> CandidateResult:
         size_bytes=parameters.total * BYTES_PER_PARAMETER if parameters else None,
         cv=cross_validation(judged.fits) if judged.fits else None,
     )
+
+
+CUT_WORDS = {"none": "backbone frozen", "all": "whole network trains"}
+
+
+def describe_cut(candidate: Candidate) -> str:
+    """Return what trains of the backbone, phase by phase, in words."""
+    words = [CUT_WORDS.get(cut, f"{cut.replace('last', 'the last')} trains") for cut in candidate.train.cuts]
+    return ", then ".join(words)
 
 
 def cross_validation(fits: Sequence[Fit]) -> CrossValidation:
@@ -162,8 +176,10 @@ def finalists(ranked: Sequence[CandidateResult], rule: str) -> list[CandidateRes
     return list(first.values())
 
 
-def final_epochs(result: CandidateResult) -> int:
-    """Return the rounded mean of the rounds' best epochs, at least 1."""
+def final_epochs(result: CandidateResult, fixed: int) -> int:
+    """Return the fixed number of epochs, or for 0 the rounded mean of the rounds' best epochs, at least 1."""
     assert result.cv is not None
+    if fixed:
+        return fixed
     epochs = result.cv.best_epochs
     return max(1, math.floor(sum(epochs) / len(epochs) + 0.5))

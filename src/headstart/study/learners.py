@@ -1,11 +1,11 @@
-"""Who trains: a frozen backbone's heads on cached features, or a whole network on pixels. One door for both."""
+"""Who trains: heads on the cached features of a frozen backbone, or a tail or a whole network in Keras. One door."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,11 @@ from headstart.evaluation.results import ParameterCounts
 from headstart.progress import Progress
 from headstart.recipe import Candidate
 from headstart.study.jobs import Jobs, Trained
-from headstart.study.plan import Network
+from headstart.study.networks import Network
+from headstart.study.views import Copies
+from headstart.study.workshop import Workshop
 from headstart.training.bank import train_bank
 from headstart.training.heads import Fit, Job, forward, parameter_count
-
-if TYPE_CHECKING:
-    import keras
-
-    from headstart.training.finetune import FineTuner
 
 Rows = NDArray[np.int64]
 Logits = NDArray[np.float32]
@@ -40,8 +37,8 @@ def heads_unit(stage: str, network: Network, jobs: Sequence[Job]) -> tuple[objec
     return (stage, network.name, [(job.key, job.epochs) for job in jobs])
 
 
-def whole_unit(stage: str, network: Network, job: Job) -> tuple[object, ...]:
-    """Return the unit of one training of a whole network."""
+def tuned_unit(stage: str, network: Network, job: Job) -> tuple[object, ...]:
+    """Return the unit of one training of a tail or a whole network."""
     return (stage, network.name, job.key, job.epochs)
 
 
@@ -58,7 +55,7 @@ class Learner(Protocol):
         """Return the numbers of weights as Keras counts them."""
         ...
 
-    def logits(self, fit: Fit, rows: Rows) -> Logits:
+    def logits(self, candidate: Candidate, fit: Fit, rows: Rows) -> Logits:
         """Return the logits ``(rows, classes)`` of images under a trained candidate."""
         ...
 
@@ -67,13 +64,16 @@ class HeadLearner:
     """Heads on the cached features of a frozen backbone: all of them train at once, as one unit.
 
     Args:
-        features: pooled features ``(images, channels)`` float32.
-        labels: class index ``(images,)``.
+        features: pooled features ``(images and copies, channels)`` float32.
+        copies: where the changed copies of training images stand.
+        frozen: number of weights of the backbone.
     """
 
-    def __init__(self, network: Network, features: NDArray[np.float32], labels: Rows, goal: Goal) -> None:
+    def __init__(
+        self, network: Network, features: NDArray[np.float32], copies: Copies, goal: Goal, *, frozen: int
+    ) -> None:
         self.network = network
-        self._features, self._labels, self._goal = features, labels, goal
+        self._features, self._copies, self._goal, self._frozen = features, copies, goal, frozen
 
     def train(self, stage: str, jobs: Sequence[Job], store: Jobs, progress: Progress) -> list[Trained]:
         """Return one result per job; the unit's seconds are shared out evenly."""
@@ -81,8 +81,8 @@ class HeadLearner:
         def compute() -> list[Fit]:
             return train_bank(
                 self._features,
-                self._labels,
-                jobs,
+                self._copies.labels,
+                [_with_copies(job, self._copies) for job in jobs],
                 classes=self._goal.classes,
                 monitor=self._goal.monitor,
                 progress=progress,
@@ -93,13 +93,19 @@ class HeadLearner:
 
     def parameters(self, candidate: Candidate) -> ParameterCounts:
         """Return the numbers of weights: the head trains, the backbone does not."""
-        frozen = self.network.backbone.parameters
-        trainable = _head_parameters(self.network, candidate, self._goal)
+        frozen, inputs = self._frozen, self._features.shape[1]
+        trainable = parameter_count(candidate.head, inputs=inputs, classes=self._goal.classes)
         return ParameterCounts(trainable, frozen, trainable + frozen, (trainable,))
 
-    def logits(self, fit: Fit, rows: Rows) -> Logits:
+    def logits(self, candidate: Candidate, fit: Fit, rows: Rows) -> Logits:
         """Return the logits ``(rows, classes)`` of images under a trained head."""
-        return forward(fit.weights, self._features[rows])
+        return forward(candidate.head, fit.weights, self._features[rows])
+
+
+def _with_copies(job: Job, copies: Copies) -> Job:
+    if not copies.views:
+        return job
+    return replace(job, train=copies.expanded(job.train), versions=1 + len(copies.views))
 
 
 class _Counter(Progress):
@@ -118,34 +124,22 @@ class _Counter(Progress):
         self._advance(done)
 
 
-class WholeLearner:
-    """A network that trains whole from pixels: one job after another, each a unit with a checkpoint per epoch.
+class TunedLearner:
+    """A tail or a whole network that trains in Keras: one job after another, each a unit with a checkpoint per epoch.
 
     Args:
-        model: the backbone with its initial weights; built and traced once for all jobs.
-        pixels: ``(images, height, width, 3)`` uint8.
-        labels: class index ``(images,)``.
+        images: what the trainer takes: flat features ``(images and copies, values)`` float32 of a tail, or pixels
+            ``(images and copies, height, width, 3)`` uint8 of a whole network.
+        copies: where the changed copies of training images stand.
     """
 
-    def __init__(
-        self, network: Network, model: keras.Model, pixels: NDArray[np.uint8], labels: Rows, goal: Goal
-    ) -> None:
+    def __init__(self, network: Network, workshop: Workshop, images: NDArray[Any], copies: Copies, goal: Goal) -> None:
         self.network = network
-        self._model, self._pixels, self._labels, self._goal = model, pixels, labels, goal
-        self._tuner: FineTuner | None = None
-
-    @property
-    def tuner(self) -> FineTuner:
-        """The Keras side, built when first needed."""
-        if self._tuner is None:
-            from headstart.training.finetune import FineTuner
-
-            head = self.network.candidates[0].head
-            self._tuner = FineTuner(self._model, self.network.backbone.preprocessing, head, self._goal.classes)
-        return self._tuner
+        self._workshop, self._images, self._copies, self._goal = workshop, images, copies, goal
 
     def train(self, stage: str, jobs: Sequence[Job], store: Jobs, progress: Progress) -> list[Trained]:
         """Return one result per job."""
+        jobs = [_with_copies(job, self._copies) for job in jobs]
         total = sum(job.epochs * len(job.train) for job in jobs)
         with progress.track(f"Training {self.network.name}", total=total, unit="images") as advance:
             trained = []
@@ -156,29 +150,28 @@ class WholeLearner:
             return trained
 
     def _train_one(self, stage: str, job: Job, store: Jobs, progress: Progress) -> Trained:
-        unit = whole_unit(stage, self.network, job)
+        unit = tuned_unit(stage, self.network, job)
 
         def compute() -> list[Fit]:
-            checkpoint = store.checkpoint(unit)
-            fit = self.tuner.fit(
-                self._pixels, self._labels, job, monitor=self._goal.monitor, checkpoint=checkpoint, progress=progress
+            fit = self._workshop.tuner(self.network).fit(
+                self._images,
+                self._copies.labels,
+                job,
+                monitor=self._goal.monitor,
+                checkpoint=store.checkpoint(unit),
+                progress=progress,
             )
             return [fit]
 
         return store.trained(unit, compute)
 
     def parameters(self, candidate: Candidate) -> ParameterCounts:
-        """Return the numbers of weights: all train but the statistics of batch normalisation."""
-        trainable = sum(int(np.prod(weight.shape)) for weight in self._model.trainable_weights)
-        trainable += _head_parameters(self.network, candidate, self._goal)
-        fixed = sum(int(np.prod(weight.shape)) for weight in self._model.non_trainable_weights)
-        return ParameterCounts(trainable, fixed, trainable + fixed, (trainable,))
+        """Return the numbers of weights as Keras counts them, phase by phase."""
+        from headstart.training.layers import parameter_counts
 
-    def logits(self, fit: Fit, rows: Rows) -> Logits:
+        return parameter_counts(self._workshop.model(self.network), candidate, self._goal.classes)
+
+    def logits(self, candidate: Candidate, fit: Fit, rows: Rows) -> Logits:
         """Return the logits ``(rows, classes)`` of images under a trained network."""
-        logits: Logits = self.tuner.logits(self._pixels, rows, fit)
+        logits: Logits = self._workshop.tuner(self.network).logits(self._images, rows, fit)
         return logits
-
-
-def _head_parameters(network: Network, candidate: Candidate, goal: Goal) -> int:
-    return parameter_count(candidate.head, inputs=network.backbone.channels, classes=goal.classes)

@@ -1,26 +1,35 @@
-"""Small pictures for the report: some of every class, and the most confident mistakes of the best classifier."""
+"""Small pictures for the report: of every class, of augmentations, and the most confident mistakes of the best."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-from headstart.data import decode
+from headstart.data import augment, decode
 from headstart.data.decode import Resize
 from headstart.runs.folder import PictureRow, PredictionBlock
+from headstart.study.judge import final_job
+from headstart.study.networks import Network
 from headstart.study.parts import Parts
 from headstart.study.plan import Plan
+from headstart.study.views import Copies
 
 SIDE = 112
 SAMPLES_OF_A_CLASS = 6
 # With many classes fewer of each, so that the page stays small.
 SAMPLES = 120
 MISTAKES = 18
+# Images of the contact sheet of augmentations, and how often each is drawn anew.
+AUGMENTED, DRAWN = 4, 4
+
+Pixels = NDArray[np.uint8]
 
 
 def pictures(plan: Plan, parts: Parts, test: PredictionBlock) -> Iterator[tuple[PictureRow, bytes]]:
     """Yield the pictures of a study as JPEG, each with its row."""
+    yield from _augmented(plan, parts)
     for number, (position, label) in enumerate(_samples(parts, len(plan.table.classes))):
         path = parts.rows[position].path
         yield PictureRow("sample", number, path, plan.table.classes[label]), _jpeg(plan, parts, position)
@@ -36,6 +45,40 @@ def pictures(plan: Plan, parts: Parts, test: PredictionBlock) -> Iterator[tuple[
             probability=float(test.probabilities[place, predicted]),
         )
         yield row, _jpeg(plan, parts, positions[test.paths[place]])
+
+
+def _augmented(plan: Plan, parts: Parts) -> Iterator[tuple[PictureRow, bytes]]:
+    """Yield some training images, each followed by changed copies as the first augmented candidate trains on them."""
+    network = next((one for one in plan.networks if _operations(one)), None)
+    if network is None:
+        return
+    number = 0
+    for position in parts.train[np.linspace(0, len(parts.train) - 1, AUGMENTED).astype(int)]:
+        row = parts.rows[position]
+        pixels = decode.load(plan.encoded(row), network.size)
+        for operation, changed in _changed(network, plan, parts, int(position), pixels):
+            small = decode.load(changed, Resize(SIDE, SIDE))
+            yield PictureRow("augmentation", number, row.path, row.label, operation=operation), decode.jpeg(small)
+            number += 1
+
+
+def _operations(network: Network) -> tuple[str, ...]:
+    fresh = next((one.augmentation.fresh for one in network.candidates), ())
+    return (*network.views, *fresh)
+
+
+def _changed(network: Network, plan: Plan, parts: Parts, position: int, pixels: Pixels) -> Iterator[tuple[str, Pixels]]:
+    """Yield an image as it is, in every fixed view, and as the first epochs of the final training draw it."""
+    yield "original", pixels
+    copies = Copies(parts, network.views, network.seed)
+    for view in network.views:
+        yield view, copies.change(view)(pixels[None], [position])[0]
+    fresh = network.candidates[0].augmentation.fresh
+    if fresh:
+        seed = final_job(network.candidates[0], parts.train, 1, plan.recipe.protocol.seed).augment_seed
+        for epoch in range(1, DRAWN + 1):
+            rows = np.array([position])
+            yield ", ".join(fresh), augment.fresh_batch(pixels[None], fresh, seed=seed, epoch=epoch, rows=rows)[0]
 
 
 def _samples(parts: Parts, classes: int) -> Iterator[tuple[int, int]]:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
 
-from headstart.backbones import architectures, weights
-from headstart.errors import HeadstartError
-from headstart.features import trunk
+import numpy as np
+from numpy.typing import NDArray
+
 from headstart.features.extract import Extraction, ImageSet, Request, decode_all, extract
 from headstart.features.trunk import Trunk
-from headstart.study.learners import Goal, HeadLearner, Learner, WholeLearner
+from headstart.study.attempt import attempt
+from headstart.study.learners import Goal, HeadLearner, Learner, TunedLearner
+from headstart.study.networks import HEADS, WHOLE, Network
 from headstart.study.parts import Parts
-from headstart.study.plan import Network, Plan
+from headstart.study.plan import Plan
+from headstart.study.views import Copies
 from headstart.study.workplace import Workplace
-
-if TYPE_CHECKING:
-    import keras
-
-Result = TypeVar("Result")
+from headstart.study.workshop import Workshop
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,51 +31,12 @@ class Prepared:
     milliseconds_per_image: float | None = None
 
 
-def build_network(network: Network) -> keras.Model:
-    """Return the Keras backbone with its initial weights: pretrained, or random by the study's seed."""
-    model = architectures.build(network.backbone, image_size=network.size.height, seed=network.seed)
-    if network.file is not None:
-        weights.load(model, network.file)
-    elif network.trainable == "none":
-        architectures.settle_normalization(model, network.backbone.preprocessing, seed=network.seed)
-    return model
-
-
-class TrunkStore:
-    """Builds each network's trunk when it is first needed, and keeps it."""
-
-    def __init__(self, place: Workplace, precision: str) -> None:
-        self._place, self._precision = place, precision
-        self._trunks: dict[str, Trunk] = {}
-
-    def get(self, network: Network) -> Trunk:
-        """Return the network's trunk."""
-        if network.name not in self._trunks:
-            self._trunks[network.name] = trunk.build_trunk(
-                build_network(network),
-                network.backbone.preprocessing,
-                network.size,
-                engine=self._place.engine,
-                precision=self._precision,
-            )
-        return self._trunks[network.name]
-
-    def milliseconds_per_image(self, network: Network) -> float:
-        """Return the network's time for one image, measured once and kept beside its cached features."""
-        space = network.space(self._place.engine, self._precision)
-        known = self._place.cache.milliseconds_per_image(space)
-        if known is not None:
-            return known
-        measured = trunk.milliseconds_per_image(self.get(network), network.size)
-        self._place.cache.note_milliseconds_per_image(space, measured)
-        return measured
-
-
 class Preparation:
     """Makes every network ready; one that cannot be built or run is reported and does not stop the rest."""
 
-    def __init__(self, plan: Plan, parts: Parts, trunks: TrunkStore, place: Workplace) -> None:
-        self._plan, self._parts, self._trunks, self._place = plan, parts, trunks, place
+    def __init__(self, plan: Plan, parts: Parts, workshop: Workshop, place: Workplace) -> None:
+        self._plan, self._parts, self._workshop, self._place = plan, parts, workshop, place
+        self._goal = Goal(classes=len(plan.table.classes), monitor=plan.recipe.protocol.monitor)
         self._images = ImageSet(
             keys=tuple(row.sha256 for row in parts.rows),
             encoded=lambda position: plan.encoded(parts.rows[position]),
@@ -86,53 +45,82 @@ class Preparation:
     def all(self) -> list[Prepared]:
         """Return every network of the plan, in its order."""
         ready: dict[str, Prepared] = {}
-        for group in _same_size([network for network in self._plan.networks if network.trainable == "none"]):
-            ready |= {prepared.network.name: prepared for prepared in self._frozen(group)}
+        for group in _same_size([network for network in self._plan.networks if network.learner != WHOLE]):
+            ready |= {prepared.network.name: prepared for prepared in self._from_features(group)}
         for network in self._plan.networks:
-            if network.trainable != "none":
-                ready[network.name] = self._whole(network)
+            if network.learner == WHOLE:
+                ready[network.name] = self._from_pixels(network)
         return [ready[network.name] for network in self._plan.networks]
 
-    def _frozen(self, group: Sequence[Network]) -> list[Prepared]:
+    def _from_features(self, group: Sequence[Network]) -> list[Prepared]:
         """Fill the features of networks of one input size together; should that fail, each alone."""
         reason, prepared = attempt(lambda: self._filled(group))
         if prepared is not None:
             return prepared
         if len(group) == 1:
             return [Prepared(group[0], None, reason)]
-        return [prepared for network in group for prepared in self._frozen([network])]
+        return [prepared for network in group for prepared in self._from_features([network])]
 
     def _filled(self, group: Sequence[Network]) -> list[Prepared]:
-        place, precision = self._place, self._plan.recipe.precision
-        requests = [
-            Request(network.space(place.engine, precision), _later(self._trunks.get, network)) for network in group
-        ]
-        filled = extract(self._images, requests, place.cache, size=group[0].size, progress=place.progress)
+        """Decode each image once for all networks, and for the changed copies that some of them want."""
+        place = self._place
+        requests = [self._requests(network) for network in group]
+        flat = [request for ours in requests for request in ours]
+        filled = iter(extract(self._images, flat, place.cache, size=group[0].size, progress=place.progress))
         return [
-            Prepared(
-                network=network,
-                learner=HeadLearner(network, features, self._parts.labels, self._goal()),
-                extraction=extraction,
-                milliseconds_per_image=self._trunks.milliseconds_per_image(network),
-            )
-            for network, (features, extraction) in zip(group, filled, strict=True)
+            self._prepared(network, [next(filled) for _ in ours]) for network, ours in zip(group, requests, strict=True)
         ]
 
-    def _whole(self, network: Network) -> Prepared:
+    def _requests(self, network: Network) -> list[Request]:
+        engine, precision = self._place.engine, self._plan.recipe.precision
+        build = _later(self._workshop.trunk, network)
+        copies = self._copies(network)
+        rows = [int(row) for row in copies.source]
+        changed = [
+            Request(network.space(engine, precision, view), build, view=copies.change(view), rows=rows)
+            for view in copies.views
+        ]
+        return [Request(network.space(engine, precision), build), *changed]
+
+    def _prepared(self, network: Network, filled: Sequence[tuple[NDArray[np.float32], Extraction]]) -> Prepared:
+        copies = self._copies(network)
+        features = copies.assembled(filled[0][0], [values for values, _ in filled[1:]])
+        kinds = [extraction for _, extraction in filled]
+        return Prepared(
+            network=network,
+            learner=self._learner(network, features, copies),
+            extraction=Extraction(
+                images=sum(one.images for one in kinds),
+                cached=sum(one.cached for one in kinds),
+                seconds=sum(one.seconds for one in kinds),
+            ),
+            milliseconds_per_image=self._workshop.milliseconds_per_image(network),
+        )
+
+    def _learner(self, network: Network, images: NDArray[np.generic], copies: Copies) -> Learner:
+        if network.learner == HEADS:
+            features = images.astype(np.float32, copy=False)
+            return HeadLearner(network, features, copies, self._goal, frozen=self._workshop.parameters(network))
+        return TunedLearner(network, self._workshop, images, copies, self._goal)
+
+    def _from_pixels(self, network: Network) -> Prepared:
         def ready() -> Prepared:
             pixels = decode_all(self._images, network.size, progress=self._place.progress)
-            model = build_network(network)
+            copies = self._copies(network)
+            changed = [
+                copies.change(view)(pixels[copies.source], [int(row) for row in copies.source]) for view in copies.views
+            ]
             return Prepared(
                 network=network,
-                learner=WholeLearner(network, model, pixels, self._parts.labels, self._goal()),
-                milliseconds_per_image=self._trunks.milliseconds_per_image(network),
+                learner=self._learner(network, copies.assembled(pixels, changed), copies),
+                milliseconds_per_image=self._workshop.milliseconds_per_image(network),
             )
 
         reason, prepared = attempt(ready)
         return prepared or Prepared(network, None, reason)
 
-    def _goal(self) -> Goal:
-        return Goal(classes=len(self._plan.table.classes), monitor=self._plan.recipe.protocol.monitor)
+    def _copies(self, network: Network) -> Copies:
+        return Copies(self._parts, network.views, network.seed)
 
 
 def _same_size(networks: Sequence[Network]) -> list[list[Network]]:
@@ -144,13 +132,3 @@ def _same_size(networks: Sequence[Network]) -> list[list[Network]]:
 
 def _later(get: Callable[[Network], Trunk], network: Network) -> Callable[[], Trunk]:
     return lambda: get(network)
-
-
-def attempt(work: Callable[[], Result]) -> tuple[str | None, Result | None]:
-    """Return the result of ``work``, or one line on why it failed; what the user can mend is raised as it is."""
-    try:
-        return None, work()
-    except HeadstartError:
-        raise
-    except Exception as error:
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", None

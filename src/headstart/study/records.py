@@ -8,6 +8,7 @@ from importlib import metadata
 
 from headstart.backbones.engine import backend_name
 from headstart.machine import core_count, memory_bytes
+from headstart.recipe.writer import to_toml
 from headstart.runs.folder import (
     CandidateTiming,
     Environment,
@@ -33,7 +34,7 @@ PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "openvino",
 def write_inputs(plan: Plan, place: Workplace) -> None:
     """Write what is known before the work: recipe, environment, images, folds, audit."""
     folder = place.folder
-    folder.write_study(plan.recipe.to_toml())
+    folder.write_study(to_toml(plan.recipe))
     folder.write_environment(environment(place))
     folder.write_images(plan.splits.rows)
     folder.write_folds(
@@ -131,6 +132,7 @@ def timings(
     prepared: Sequence[Prepared],
     judged: Sequence[Judged],
     finals: Sequence[Final],
+    parts: Parts,
     place: Workplace,
 ) -> Timings:
     """Return what varies from run to run: seconds of every stage, network and candidate."""
@@ -146,10 +148,23 @@ def timings(
             one.candidate.id: CandidateTiming(
                 train_seconds=one.seconds + final_seconds.get(one.candidate.id, 0.0),
                 milliseconds_per_image=speed[one.network.name],
+                milliseconds_per_step=_milliseconds_per_step(one, parts),
             )
             for one in judged
         },
     )
+
+
+def _milliseconds_per_step(judged: Judged, parts: Parts) -> float | None:
+    """Return the mean time of a training step in the rounds, judging every epoch included."""
+    if not judged.fits:
+        return None
+    copies, batch = 1 + len(judged.network.views), judged.candidate.train.batch_size
+    steps = sum(
+        len(fit.history) * -(-copies * len(turn.train) // batch)
+        for turn, fit in zip(parts.rounds, judged.fits, strict=True)
+    )
+    return 1000 * judged.seconds / steps
 
 
 def _feature_timing(prepared: Prepared) -> FeatureTiming:

@@ -13,8 +13,9 @@ from headstart.study.judge import candidate_result, finalists, judge, with_failu
 from headstart.study.parts import make_parts
 from headstart.study.pictures import pictures
 from headstart.study.plan import Plan
-from headstart.study.prepare import Preparation, TrunkStore
+from headstart.study.prepare import Preparation
 from headstart.study.workplace import Workplace
+from headstart.study.workshop import Workshop
 
 
 def run_study(plan: Plan, place: Workplace) -> Summary:
@@ -28,14 +29,14 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     protocol, classes, watch = plan.recipe.protocol, plan.table.classes, place.stopwatch
     parts = make_parts(plan.splits, classes)
     records.write_inputs(plan, place)
-    trunks = TrunkStore(place, plan.recipe.precision)
+    workshop = Workshop(place, precision=plan.recipe.precision, classes=len(classes))
 
     with watch.stage("forecast"):
-        expected = forecast(plan, parts, trunks, place)
+        expected = forecast(plan, parts, workshop, place)
     place.progress.say(expected.sentence)
 
     with watch.stage("features"):
-        prepared = Preparation(plan, parts, trunks, place).all()
+        prepared = Preparation(plan, parts, workshop, place).all()
     with watch.stage("training"):
         judged = judge(prepared, parts, protocol.seed, place)
     results = [candidate_result(one, len(classes)) for one in judged]
@@ -44,7 +45,7 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
 
     with watch.stage("final training"):
         chosen = finalists(best_first(results, protocol.monitor), protocol.finals)
-        finals, failures = train_finals(chosen, judged, parts, protocol.seed, place)
+        finals, failures = train_finals(chosen, judged, parts, protocol, place)
     results = [with_failure(result, failures.get(result.id)) for result in results]
     with watch.stage("test"):
         opened = open_test(finals, parts, classes, place)
@@ -58,6 +59,6 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
         records.write_findings(judged, finals, opened, parts, classes, place)
     took = sum(watch.stages[stage] for stage in ("features", "training", "final training"))
     place.progress.say(f"Features and training took {duration(took)}; the forecast was {duration(expected.seconds)}.")
-    place.folder.write_timings(records.timings(expected, prepared, judged, finals, place))
+    place.folder.write_timings(records.timings(expected, prepared, judged, finals, parts, place))
     place.folder.write_summary(summary)
     return summary

@@ -25,6 +25,7 @@ from headstart.machine import core_count
 from headstart.progress import SILENT, Progress
 from headstart.training.group import BankData, HeadGroup
 from headstart.training.heads import Fit, Floats, Job, parameter_count
+from headstart.training.logistic import fit_logistic
 
 # Bounds what one group holds (about 30 bytes per weight), and lets large heads train on several threads.
 GROUP_WEIGHTS = 2**19
@@ -43,7 +44,8 @@ def train_bank(
 ) -> list[Fit]:
     """Train every job and return one fit per job, in order.
 
-    A head that diverges (loss or weights not finite) harms no other: see ``Fit.best_epoch``.
+    A head that diverges (loss or weights not finite) harms no other: see ``Fit.best_epoch``. Logistic heads are solved
+    on the same threads, one by one.
 
     Args:
         features: ``(images, inputs)`` float32; may be memory-mapped, it is never loaded whole.
@@ -51,21 +53,29 @@ def train_bank(
         monitor: ``accuracy`` or ``loss``: what the best epoch and early stopping go by.
 
     Raises:
-        ValueError: a job has no training rows, or there is no feature.
+        ValueError: a job has no training rows, more than one phase, a backbone that trains or images that change; or
+            there is no feature.
     """
     if features.ndim != 2 or not features.shape[1] or not all(len(job.train) for job in jobs):
         raise ValueError(f"features must be (images, inputs) and every job needs rows. Received: {features.shape}.")
-    data = BankData(np.asarray(features), np.asarray(labels, np.int64), np.eye(classes, dtype=np.float32), monitor)
+    for job in jobs:
+        if job.settings.trainable != "none" or job.settings.phases or job.fresh:
+            raise ValueError(f"a head alone trains in one phase, on features that stay. Received: {job.settings}.")
+    data = BankData(np.asarray(features), np.asarray(labels, np.int64), classes, monitor)
     with progress.track("Training heads", total=sum(job.epochs for job in jobs), unit="epochs") as advance:
         fits = _train(data, _grouped(jobs, data), jobs, advance)
     return [fits[index] for index in range(len(jobs))]
 
 
 def _grouped(jobs: Sequence[Job], data: BankData) -> list[list[int]]:
-    """Return the numbers of the jobs of every group: they differ in rate, first weights and length alone."""
+    """Return the numbers of the jobs of every group: they differ in rate, first weights and length alone.
+
+    A logistic job is a group of its own.
+    """
     groups: dict[Hashable, list[int]] = {}
     for index in sorted(range(len(jobs)), key=lambda number: jobs[number].key):
-        groups.setdefault(_batches(jobs[index]), []).append(index)
+        key = index if jobs[index].head.output == "logistic" else _batches(jobs[index])
+        groups.setdefault(key, []).append(index)
     parts = []
     for members in groups.values():
         weights = parameter_count(jobs[members[0]].head, inputs=data.inputs, classes=data.classes)
@@ -77,9 +87,32 @@ def _grouped(jobs: Sequence[Job], data: BankData) -> list[list[int]]:
 def _batches(job: Job) -> Hashable:
     """Return what decides a job's batches and the rule of its updates, apart from the learning rate."""
     rows = (job.train.tobytes(), None if job.validation is None else job.validation.tobytes())
-    rule = (dataclasses.replace(job.optimizer, learning_rate=0.0), job.schedule)
+    optimizer = dataclasses.replace(job.optimizer, learning_rate=0.0)
+    settings = dataclasses.replace(job.settings, epochs=0, patience=0, optimizer=optimizer)
     length = job.epochs if job.schedule.kind == "cosine" else None
-    return (rows, job.order_seed, job.batch_size, rule, length, job.head, job.head.dropout and job.dropout_seed)
+    drops = any(layer.dropout for layer in job.head.dense_layers(0))
+    return (rows, job.order_seed, settings, length, job.head, drops and job.dropout_seed)
+
+
+class _Solution:
+    """A logistic job in the place of a group: all its epochs are one."""
+
+    def __init__(self, data: BankData, job: Job) -> None:
+        self.fits: list[Fit] = []
+        self.weights = parameter_count(job.head, inputs=data.inputs, classes=data.classes)
+        self._data, self._job = data, job
+
+    def run_epoch(self) -> int:
+        """Solve the job. Return how many epochs need not be waited for any more."""
+        self.fits = [fit_logistic(self._data.features, self._data.labels, self._job, classes=self._data.classes)]
+        return self._job.epochs
+
+
+Group = HeadGroup | _Solution
+
+
+def _new_group(data: BankData, jobs: Sequence[Job]) -> Group:
+    return _Solution(data, jobs[0]) if jobs[0].head.output == "logistic" else HeadGroup(data, jobs)
 
 
 def _train(
@@ -90,7 +123,7 @@ def _train(
 
     workers = max(1, min(core_count(), len(groups)))
     waiting, fits = deque(groups), dict[int, Fit]()
-    living: dict[Future[int], tuple[list[int], HeadGroup]] = {}
+    living: dict[Future[int], tuple[list[int], Group]] = {}
     pool = ThreadPoolExecutor(workers)
     # Products this small are slower on two threads of the library than on one: the groups are the parallel part.
     with threadpool_limits(1, user_api="blas"):
@@ -98,7 +131,7 @@ def _train(
             while waiting or living:
                 while waiting and _room(living.values(), workers):
                     members = waiting.popleft()
-                    group = HeadGroup(data, [jobs[index] for index in members])
+                    group = _new_group(data, [jobs[index] for index in members])
                     living[pool.submit(group.run_epoch)] = (members, group)
                 for future in wait(living, return_when=FIRST_COMPLETED).done:
                     members, group = living.pop(future)
@@ -112,6 +145,6 @@ def _train(
     return fits
 
 
-def _room(living: Iterable[tuple[list[int], HeadGroup]], workers: int) -> bool:
+def _room(living: Iterable[tuple[list[int], Group]], workers: int) -> bool:
     weights = [group.weights for _, group in living]
     return len(weights) < workers or sum(weights) < LIVING_WEIGHTS

@@ -16,7 +16,10 @@ from headstart.training.heads import (
     Rows,
     Scores,
     batch_order,
+    class_weights,
     initial_weights,
+    layer_sizes,
+    smoothed_targets,
 )
 from headstart.training.optimizers import Layer, Updater, schedule_factor
 from headstart.training.stack import HeadStack
@@ -33,23 +36,18 @@ LEDGER_VALUES = 2**16
 class BankData:
     """What all groups share.
 
-    ``features`` are ``(images, inputs)``, ``labels`` ``(images,)``; ``one_hot`` is the unit matrix of the classes.
+    ``features`` are ``(images, inputs)``, ``labels`` ``(images,)``; ``monitor`` is what the best epoch goes by.
     """
 
     features: Floats
     labels: Rows
-    one_hot: Floats
+    classes: int
     monitor: str
 
     @property
     def inputs(self) -> int:
         """The number of features of an image."""
         return int(self.features.shape[1])
-
-    @property
-    def classes(self) -> int:
-        """The number of classes."""
-        return len(self.one_hot)
 
 
 class _Course:
@@ -83,19 +81,22 @@ class HeadGroup:
         self._best = [values.copy() for values in self._stack.values]
         self._updater = self._new_updater(jobs)
         self._inputs = np.empty((self._stack.capacity, data.inputs), np.float32)
-        self._dropout = np.random.default_rng(self._job.dropout_seed)
+        self._dropout = np.random.default_rng(self._job.dropout_seed) if self._stack.drops else None
+        self._targets = smoothed_targets(self._job.settings, data.classes)
+        self._class_weights = class_weights(self._job.settings, data.labels[self._job.train], data.classes)
 
     def _new_stack(self, jobs: Sequence[Job]) -> HeadStack:
         head, inputs, classes = self._job.head, self._data.inputs, self._data.classes
         weights = [initial_weights(head, inputs=inputs, classes=classes, seed=job.init_seed) for job in jobs]
-        widest = max(inputs, len(jobs) * max((*head.dense, classes)))
-        return HeadStack(head, weights, max(self._batch, CHUNK_VALUES // widest))
+        widest = max(inputs, len(jobs) * max(units for _, units in layer_sizes(head, inputs, classes)))
+        return HeadStack(head, weights, max(self._batch, CHUNK_VALUES // widest), self._batch)
 
     def _new_updater(self, jobs: Sequence[Job]) -> Updater:
         rates = np.array([job.optimizer.learning_rate for job in jobs], np.float32)
-        parts = zip(self._stack.values, self._stack.gradients, self._stack.sizes, strict=True)
-        layers = [Layer(values, gradient, np.repeat(rates, units)) for values, gradient, (_, units) in parts]
-        return Updater(self._job.optimizer, self._job.head.l2, layers)
+        stack = self._stack
+        parts = zip(stack.values, stack.gradients, stack.layers, strict=True)
+        layers = [Layer(values, gradient, np.repeat(rates, one.units), one.l2) for values, gradient, one in parts]
+        return Updater(self._job.optimizer, layers)
 
     @property
     def weights(self) -> int:
@@ -109,7 +110,7 @@ class HeadGroup:
         # A head that diverges does so quietly; its history says it.
         with np.errstate(all="ignore"):
             train = self._train_epoch()
-            validation, logits = self._judge(self._job.validation, self._stack.values, self._job.head.l2)
+            validation, logits = self._judge(self._job.validation, self._stack.values, with_penalty=True)
             for head in running:
                 self._record(head, train[head], validation[head] if validation else None, logits)
             return len(running) + self._end([head for head in running if self._courses[head].ends_now], logits)
@@ -121,11 +122,13 @@ class HeadGroup:
         ledger = _Ledger(stack, labels)
         for step in range(self._steps):
             batch = slice(step * self._batch, (step + 1) * self._batch)
-            inputs = self._gather(rows[batch])
-            ledger.add(stack.forward(inputs, stack.values, self._dropout))
-            stack.backward(inputs, self._data.one_hot[labels[batch]])
+            inputs, own = self._gather(rows[batch]), labels[batch]
+            logits = stack.forward(inputs, stack.values, self._dropout)
+            ledger.add(logits)
+            weights = None if self._class_weights is None else self._class_weights[own]
+            stack.backward(inputs, logits, self._targets[own], weights)
             self._updater.step(self._factor(step))
-            if job.head.l2:
+            if stack.regularized:
                 ledger.tally.add_penalty(stack.per_head(self._updater.penalties), len(inputs))
         return ledger.metrics()
 
@@ -142,7 +145,7 @@ class HeadGroup:
         return inputs
 
     def _judge(
-        self, rows: Rows | None, values: Sequence[Floats], l2: float = 0.0
+        self, rows: Rows | None, values: Sequence[Floats], *, with_penalty: bool = False
     ) -> tuple[list[EpochMetrics], Floats | None]:
         """Return every head's metrics on some rows and the logits ``(rows, heads, classes)``: nothing without rows."""
         if rows is None or not len(rows):
@@ -155,8 +158,8 @@ class HeadGroup:
             chunk = logits[start : start + len(part)]
             chunk[:] = stack.forward(self._gather(part), values)
             tally.add(chunk, self._data.labels[part])
-        if l2:
-            tally.add_penalty(l2 * stack.squares(values), len(rows))
+        if with_penalty:
+            tally.add_penalty(stack.penalties(values), len(rows))
         return tally.metrics(), logits
 
     def _record(self, head: int, train: EpochMetrics, validation: EpochMetrics | None, logits: Floats | None) -> None:

@@ -16,14 +16,18 @@ from headstart import recipe
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
+# Keras' epsilon: what its cross-entropy takes the smallest probability to be.
+SMALLEST_SIGMOID = np.float32(1e-7)
+
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
     """One pass over one set of images, as Keras shows it.
 
-    ``loss`` is the mean cross-entropy in nats plus the L2 penalty; the others are in 0..1. Precision and recall are
-    micro-averaged at the threshold 0.5 (``keras.metrics.Precision()`` on one-hot labels; 0 when nothing passes the
-    threshold). ``top_k`` looks for the true class among the first k = ``top_k_size(classes)``; None for two classes.
+    ``loss`` is the mean cross-entropy in nats plus the L2 penalty, without label smoothing and class weights: those of
+    any two trainings can be compared. The others are in 0..1. Precision and recall are micro-averaged at the threshold
+    0.5 (``keras.metrics.Precision()`` on one-hot labels; 0 when nothing passes the threshold). ``top_k`` looks for the
+    true class among the first k = ``top_k_size(classes)``; None for two classes.
     """
 
     loss: float
@@ -49,20 +53,46 @@ class Job:
     """One training asked for. ``train`` and ``validation`` are row numbers of the features or pixels.
 
     Jobs with equal seeds start from the same head, see the same batches and drop the same units.
+
+    Attributes:
+        epochs: of all phases together; fewer than the settings say cut the last phases short.
+        fresh: operations that change the training pixels anew in every epoch (``data.augment``), by ``augment_seed``.
+        versions: how often every training image stands in ``train``, which is that many runs over the same images in
+            the same order (the originals, then every changed copy). Says what must not be parted within a fold.
     """
 
     key: str
     head: recipe.Head
-    optimizer: recipe.Optimizer
-    schedule: recipe.Schedule
-    batch_size: int
+    settings: recipe.Training
     epochs: int
-    patience: int
     train: Rows
     validation: Rows | None
     order_seed: int
     init_seed: int
     dropout_seed: int
+    fresh: tuple[str, ...] = ()
+    augment_seed: int = 0
+    versions: int = 1
+
+    @property
+    def optimizer(self) -> recipe.Optimizer:
+        """The optimiser, with the learning rate of the first phase."""
+        return self.settings.optimizer
+
+    @property
+    def schedule(self) -> recipe.Schedule:
+        """The schedule of the first phase."""
+        return self.settings.schedule
+
+    @property
+    def batch_size(self) -> int:
+        """Images per step."""
+        return self.settings.batch_size
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a better monitor after which training stops; 0: never."""
+        return self.settings.patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +113,10 @@ class Fit:
         best_epoch: from 1: the first with the best monitor; without validation images the last one. Epochs whose loss
             or weights are not finite are passed over; when all are, this is 1 and the weights are the initial ones.
         weights: of the best epoch: kernel ``(inputs, units)``, bias ``(units,)``, kernel, bias, ... of the head.
-        validation_logits: ``(validation images, classes)`` at the best epoch, or None.
+        validation_logits: ``(validation images, classes)`` at the best epoch, see ``output_logits``; or None.
         best, last: the scores of the best epoch's weights, and of the last epoch's.
-        backbone_weights: of the best epoch, in the network's order; empty when the backbone was frozen.
+        backbone_weights: of the best epoch: the values of ``features.cut.tail_variables``; empty when the backbone was
+            frozen.
     """
 
     key: str
@@ -105,7 +136,7 @@ def batch_order(order_seed: int, epoch: int, rows: int) -> Rows:
 
 def layer_sizes(head: recipe.Head, inputs: int, classes: int) -> tuple[tuple[int, int], ...]:
     """Return (inputs, units) of every dense layer of a head."""
-    return tuple(pairwise((inputs, *head.dense, classes)))
+    return tuple(pairwise((inputs, *(layer.units for layer in head.dense_layers(classes)))))
 
 
 def initial_weights(head: recipe.Head, *, inputs: int, classes: int, seed: int) -> tuple[Floats, ...]:
@@ -128,21 +159,45 @@ def parameter_count(head: recipe.Head, *, inputs: int, classes: int) -> int:
 
 def describe(head: recipe.Head, classes: int) -> str:
     """Return a head in words, such as ``average pooling, dense 128, dropout 0.2, softmax 5``."""
-    dropout = [f"dropout {head.dropout:g}"] if head.dropout else []
-    words = [f"{head.pooling} pooling"]
-    for units in head.dense:
-        words += [f"dense {units}", *dropout]
-    words += [] if head.dense else dropout
-    words.append(f"softmax {classes}")
-    return ", ".join(words + ([f"L2 {head.l2:g}"] if head.l2 else []))
+    output = f"{head.output} {classes}" + (f" l2 {head.l2:g}" if head.l2 else "")
+    return ", ".join([f"{head.pooling} pooling", *head.layers, output])
 
 
-def forward(weights: Sequence[Floats], features: Floats) -> Floats:
-    """Return the logits ``(images, classes)`` of features ``(images, inputs)``; nothing is dropped."""
+def forward(head: recipe.Head, weights: Sequence[Floats], features: Floats) -> Floats:
+    """Return the logits ``(images, classes)`` of features ``(images, inputs)``; nothing is dropped.
+
+    Logits are such that their softmax is the probabilities of the classes, also for a sigmoid output.
+    """
     values = np.asarray(features)
-    for layer in range(0, len(weights), 2):
-        values = (np.maximum(values, 0) if layer else values) @ weights[layer] + weights[layer + 1]
-    return values
+    for number, layer in enumerate(head.dense_layers(len(weights[-1]))):
+        values = activate(layer.activation, values @ weights[2 * number] + weights[2 * number + 1])
+    return output_logits(head, values)
+
+
+def activate(activation: str, values: Floats) -> Floats:
+    """Apply ``relu``, ``tanh`` or ``linear`` to values that belong to the caller; they may be overwritten."""
+    if activation == "relu":
+        return np.maximum(values, 0, out=values)
+    return np.tanh(values, out=values) if activation == "tanh" else values
+
+
+def output_logits(head: recipe.Head, values: Floats) -> Floats:
+    """Return the logits whose softmax is the probabilities, from what the last dense layer gives, of any shape.
+
+    For a sigmoid output they are the logarithms of the sigmoids, clipped to 1e-7 .. 1 - 1e-7: the probabilities are
+    then the sigmoids over their sum, as Keras' ``sparse_categorical_crossentropy`` takes them. (On TensorFlow, Keras
+    3.15 does so unless it is handed the output of the activation itself: then it goes back to the values before.)
+    """
+    if head.output != "sigmoid":
+        return values
+    return np.log(np.clip(sigmoid(values), SMALLEST_SIGMOID, 1 - SMALLEST_SIGMOID))
+
+
+def sigmoid(values: Floats) -> Floats:
+    """Return 1 / (1 + exp(-values)), of the same shape."""
+    # beyond 30 nothing changes that float32 or the clipping could show, and exp would overflow
+    powers: Floats = np.exp(-np.clip(values, -30, 30))
+    return np.reciprocal(powers + 1)
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[Any]:
@@ -152,9 +207,31 @@ def softmax(logits: NDArray[Any]) -> NDArray[Any]:
     return probabilities
 
 
-def penalty(weights: Sequence[Floats], l2: float) -> float:
-    """Return ``l2`` times the sum of all squared kernels (not biases), as ``keras.regularizers.L2``."""
-    return l2 * sum(float(np.vdot(kernel, kernel)) for kernel in weights[::2]) if l2 else 0.0
+def penalty(head: recipe.Head, weights: Sequence[Floats]) -> float:
+    """Return the sum, over the dense layers, of L2 factor times squared kernel (not bias), as Keras' ``L2`` has it."""
+    layers = zip(head.dense_layers(len(weights[-1])), weights[::2], strict=True)
+    return sum((layer.l2 * float(np.vdot(kernel, kernel)) for layer, kernel in layers if layer.l2), 0.0)
+
+
+def class_weights(settings: recipe.Training, labels: NDArray[np.integer[Any]], classes: int) -> Floats | None:
+    """Return the factor ``(classes,)`` on every class's images in the loss, or None where all count the same.
+
+    ``balanced``: images / (classes * images of the class), scikit-learn's rule; a class without images gets 0.
+
+    Args:
+        labels: class index of every training image ``(images,)``.
+    """
+    if settings.class_weights == "none":
+        return None
+    counts = np.bincount(labels, minlength=classes)
+    weights = len(labels) / (classes * np.maximum(counts, 1))
+    return np.where(counts, weights, 0).astype(np.float32)
+
+
+def smoothed_targets(settings: recipe.Training, classes: int) -> Floats:
+    """Return the target probabilities ``(classes, classes)`` of an image of every class, as Keras smooths labels."""
+    one_hot = np.eye(classes, dtype=np.float32)
+    return one_hot * np.float32(1 - settings.label_smoothing) + np.float32(settings.label_smoothing / classes)
 
 
 def top_k_size(classes: int) -> int | None:

@@ -1,4 +1,4 @@
-"""Keras' Adam and SGD on flat NumPy buffers, and the schedules of the learning rate."""
+"""Keras' Adam, AdamW, SGD and RMSprop on flat NumPy buffers, and the schedules of the learning rate."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ def schedule_factor(schedule: recipe.Schedule, *, step: int, steps_per_epoch: in
 class Layer:
     """One dense layer of many heads, and its gradient: ``(inputs + 1, columns)``, the bias as last row.
 
-    ``rates`` is the learning rate of every column ``(columns,)``.
+    ``rates`` is the learning rate of every column ``(columns,)``, ``l2`` the factor on the sum of squares of the kernel
+    (not of the bias).
     """
 
     values: Floats
     gradient: Floats
     rates: Floats
+    l2: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,36 +59,41 @@ class _Block:
     scratch: Floats
     kernel_rows: int
     penalty: Floats
+    l2: float
 
 
 class Updater:
     """Applies gradients to layers in place.
 
+    ``penalties`` holds, per layer, the L2 penalty of every column ``(columns,)`` before the last update.
+
     Args:
         settings: its ``learning_rate`` is not used: each column has its own.
-        l2: factor on the sum of squared kernels; its gradient is added here, its value left in ``penalties``.
     """
 
-    def __init__(self, settings: recipe.Optimizer, l2: float, layers: Sequence[Layer]) -> None:
-        self._settings, self._l2, self._steps = settings, l2, 0
-        self._apply = self._adam if settings.name == "adam" else self._sgd
+    def __init__(self, settings: recipe.Optimizer, layers: Sequence[Layer]) -> None:
+        self._settings, self._steps = settings, 0
+        self._adaptive, self._regularized = settings.name != "sgd", any(layer.l2 for layer in layers)
+        self._apply = {"sgd": self._sgd, "rmsprop": self._rmsprop}.get(settings.name, self._adam)
         self.penalties = [np.zeros(layer.rates.shape, np.float32) for layer in layers]
         scratch = np.empty(max(_block_rows(layer) * len(layer.rates) for layer in layers), np.float32)
         self._blocks = [
             block
             for layer, penalty in zip(layers, self.penalties, strict=True)
-            for block in _blocks(layer, penalty, scratch, with_second=settings.name == "adam")
+            for block in _blocks(layer, penalty, scratch, with_second=self._adaptive)
         ]
 
     def step(self, factor: float) -> None:
         """Update all values once, with ``factor`` times every learning rate. The gradients are used up."""
         self._steps += 1
-        scale = factor * (self._adam_scale() if self._settings.name == "adam" else 1.0)
-        for penalty in self.penalties if self._l2 else ():
+        scale = factor * self._scale()
+        for penalty in self.penalties if self._regularized else ():
             penalty.fill(0)
         for block in self._blocks:
-            if self._l2:
-                self._decay(block)
+            if block.l2:
+                self._regularize(block)
+            if self._settings.name == "adamw":
+                self._decay(block, factor)
             self._apply(block, scale)
         if self._steps % SWEEP_STEPS == 0:
             self._sweep()
@@ -94,22 +101,35 @@ class Updater:
     def _sweep(self) -> None:
         for block in self._blocks:
             np.copyto(block.first, 0, where=np.abs(block.first) < SMALLEST_FIRST)
-            if self._settings.name == "adam":
+            if self._adaptive:
                 np.copyto(block.second, 0, where=block.second < SMALLEST_SECOND)
 
-    def _decay(self, block: _Block) -> None:
+    def _regularize(self, block: _Block) -> None:
         """Add the gradient ``2 l2 kernel``, and ``l2 kernel^2`` to the column's penalty."""
         kernel, scratch = block.values[: block.kernel_rows], block.scratch[: block.kernel_rows]
-        np.multiply(kernel, 2 * self._l2, out=scratch)
+        np.multiply(kernel, 2 * block.l2, out=scratch)
         block.gradient[: block.kernel_rows] += scratch
         np.multiply(scratch, kernel, out=scratch)
         block.penalty[:] += np.float32(0.5) * scratch.sum(axis=0)
 
-    def _adam_scale(self) -> float:
-        """Return what turns the undamped sums of ``_adam`` into Adam's update (Kingma and Ba 2015, section 2)."""
-        beta_1, beta_2 = self._settings.beta_1, self._settings.beta_2
-        corrected = math.sqrt(1 - beta_2**self._steps) / (1 - beta_1**self._steps)
-        return corrected * (1 - beta_1) / math.sqrt(1 - beta_2)
+    def _decay(self, block: _Block, factor: float) -> None:
+        """AdamW's decay of all values, biases too, by weight decay times learning rate, before Adam's own update."""
+        np.multiply(block.values, block.rates, out=block.scratch)
+        np.multiply(block.scratch, factor * self._settings.weight_decay, out=block.scratch)
+        np.subtract(block.values, block.scratch, out=block.values)
+
+    def _scale(self) -> float:
+        """Return what turns undamped sums of gradients into the optimiser's update.
+
+        Moments lack their factors (1 - beta) or (1 - rho); for Adam, see Kingma and Ba 2015, section 2.
+        """
+        settings = self._settings
+        if settings.name == "sgd":
+            return 1.0
+        if settings.name == "rmsprop":
+            return 1 / math.sqrt(1 - settings.rho)
+        corrected = math.sqrt(1 - settings.beta_2**self._steps) / (1 - settings.beta_1**self._steps)
+        return corrected * (1 - settings.beta_1) / math.sqrt(1 - settings.beta_2)
 
     def _adam(self, block: _Block, scale: float) -> None:
         """Adam with moments that lack their factors (1 - beta), which ``scale`` makes good: two passes fewer."""
@@ -125,6 +145,23 @@ class Updater:
         np.multiply(scratch, block.rates, out=scratch)
         np.multiply(scratch, scale, out=scratch)
         np.subtract(block.values, scratch, out=block.values)
+
+    def _rmsprop(self, block: _Block, scale: float) -> None:
+        """Keras' RMSprop: epsilon lies under the root, and the momentum gathers steps that hold the rate."""
+        step, scratch, settings = block.gradient, block.scratch, self._settings
+        np.multiply(step, step, out=scratch)
+        np.multiply(block.second, settings.rho, out=block.second)
+        np.add(block.second, scratch, out=block.second)
+        np.add(block.second, settings.epsilon / (1 - settings.rho), out=scratch)
+        np.sqrt(scratch, out=scratch)
+        np.divide(step, scratch, out=step)
+        np.multiply(step, block.rates, out=step)
+        np.multiply(step, scale, out=step)
+        if settings.momentum:
+            np.multiply(block.first, settings.momentum, out=block.first)
+            np.add(block.first, step, out=block.first)
+            step = block.first
+        np.subtract(block.values, step, out=block.values)
 
     def _sgd(self, block: _Block, scale: float) -> None:
         """Keras' SGD: the velocity holds the rate, and Nesterov looks ahead by one velocity."""
@@ -163,5 +200,5 @@ def _blocks(layer: Layer, penalty: Floats, scratch: Floats, *, with_second: bool
         room = scratch[: size * columns].reshape(size, columns)
         kernel_rows = min(stop, rows - 1) - start
         arrays = (layer.values[part], layer.gradient[part], first[part], second[part], tile[:size])
-        blocks.append(_Block(*arrays, scratch=room, kernel_rows=kernel_rows, penalty=penalty))
+        blocks.append(_Block(*arrays, scratch=room, kernel_rows=kernel_rows, penalty=penalty, l2=layer.l2))
     return blocks

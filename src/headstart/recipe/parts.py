@@ -1,0 +1,262 @@
+"""The parts of a recipe: frozen, typed words and numbers, as they stand in TOML.
+
+What they may be is said in ``recipe.check``; what only a network or the images can tell (layer names, smallest size,
+classes) is checked later, by ``study``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+FLOAT = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
+DENSE = re.compile(rf"dense (\d+)(?: (relu|tanh|linear))?(?: l2 {FLOAT})?")
+DROPOUT = re.compile(rf"dropout {FLOAT}")
+
+
+@dataclass(frozen=True, slots=True)
+class DataRules:
+    """How a folder becomes images.
+
+    Attributes:
+        resize: ``stretch``, ``crop`` or ``pad``.
+        interpolation: ``bilinear``, ``bicubic`` or ``nearest``.
+        antialias: whether shrinking averages over all pixels that fall together; without it, bilinear looks at four.
+        group_by: empty, ``folder``, ``exif-burst`` or a regular expression on the path, whose first group (or whole
+            match) names the group.
+        class_names: the label as found -> the class name to use.
+        remove: paths of images that are left out.
+        limit: most images to learn from, class by class in proportion; 0: all. Given test images are not counted; where
+            the test set is cut from these images, it is part of them.
+    """
+
+    resize: str = "stretch"
+    interpolation: str = "bilinear"
+    antialias: bool = True
+    group_by: str = ""
+    class_names: dict[str, str] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How candidates are judged.
+
+    ``kind`` is ``folds`` or ``holdout``. ``test_fraction`` is the sealed share of every class. ``holdout`` is the share
+    of the training images that validates when ``kind`` is ``holdout`` and no validation images are given.
+    ``final_epochs`` is the length of final trainings; 0: the rounded mean of the folds' best epochs.
+    """
+
+    kind: str = "folds"
+    folds: int = 5
+    holdout: float = 0.2
+    repeats: int = 1
+    test_fraction: float = 0.2
+    monitor: str = "accuracy"
+    finals: str = "per_backbone"
+    final_epochs: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """Keras' Adam, AdamW, SGD or RMSprop with Keras' default constants.
+
+    ``momentum`` is of SGD and RMSprop, ``nesterov`` of SGD, the betas of Adam and AdamW, ``rho`` of RMSprop,
+    ``weight_decay`` of AdamW.
+    """
+
+    name: str = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.0
+    nesterov: bool = False
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    rho: float = 0.9
+    weight_decay: float = 0.004
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A factor on the learning rate; steps and epochs count from the start of the phase.
+
+    ``constant``: 1. ``steps``: multiplied by ``factor`` after every ``every`` epochs. ``inverse_time``:
+    1 / (1 + factor * step). ``cosine``: from 1 down to 0 over all steps of all epochs.
+    """
+
+    kind: str = "constant"
+    factor: float = 0.1
+    every: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DenseLayer:
+    """A dense layer of a head: its units, the share of its inputs that is dropped, its L2 factor, its activation."""
+
+    units: int
+    dropout: float
+    l2: float
+    activation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The new classifier layers.
+
+    Attributes:
+        pooling: ``average``, ``max`` or ``flatten``.
+        layers: before the output, in order, each ``dense UNITS [relu|tanh|linear] [l2 FACTOR]`` (relu unless told) or
+            ``dropout SHARE``.
+        output: ``softmax``; ``sigmoid``, normalised to sum 1 as Keras' categorical cross-entropy does with it; or
+            ``logistic``: no layers, one softmax layer that is not trained in epochs but solved to its optimum.
+        l2: factor on the sum of squares of the output layer's kernel.
+    """
+
+    pooling: str = "average"
+    layers: tuple[str, ...] = ()
+    output: str = "softmax"
+    l2: float = 0.0
+
+    def dense_layers(self, classes: int) -> tuple[DenseLayer, ...]:
+        """Return all dense layers in order, the output last; dropout stands with the layer that follows it."""
+        found, dropout = [], 0.0
+        for text in self.layers:
+            if match := DROPOUT.fullmatch(text):
+                dropout = float(match[1])
+            elif match := DENSE.fullmatch(text):
+                found.append(DenseLayer(int(match[1]), dropout, float(match[3] or 0), match[2] or "relu"))
+                dropout = 0.0
+        return (*found, DenseLayer(classes, dropout, self.l2, "linear"))
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of training that follows the first one; epochs go on counting.
+
+    Attributes:
+        trainable: as in ``Training``.
+        batch_normalization: as in ``Training``.
+        learning_rate: 0: as in the phase before.
+        optimizer_state: ``reset``, or ``keep`` what the optimiser has gathered for weights that trained before.
+    """
+
+    epochs: int
+    trainable: str = "none"
+    learning_rate: float = 0.0
+    schedule: Schedule = field(default_factory=Schedule)
+    batch_normalization: str = "training"
+    optimizer_state: str = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a candidate is trained.
+
+    Attributes:
+        epochs: of the first phase.
+        trainable: how much of the backbone trains in the first phase: ``none`` (the head alone), ``all``, ``last N``
+            Keras layers, ``from N`` (layers numbered from 0, the input is 0) or ``from NAME`` of a layer.
+        batch_normalization: of layers that train: ``training`` (statistics of the batch, moving statistics follow) or
+            ``inference`` (moving statistics are used and stay; scale and shift train).
+        patience: epochs without a better monitor after which training stops; 0: never.
+        label_smoothing: share of the target that is spread over all classes, 0 to below 1.
+        class_weights: ``none``, or ``balanced``: images / (classes * images of the class).
+        phases: what follows the first phase.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    trainable: str = "none"
+    batch_normalization: str = "training"
+    patience: int = 0
+    label_smoothing: float = 0.0
+    class_weights: str = "none"
+    phases: tuple[Phase, ...] = ()
+
+    @property
+    def all_epochs(self) -> int:
+        """Epochs of all phases."""
+        return self.epochs + sum(phase.epochs for phase in self.phases)
+
+    @property
+    def cuts(self) -> tuple[str, ...]:
+        """What trains of the backbone, phase by phase."""
+        return (self.trainable, *(phase.trainable for phase in self.phases))
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Changed copies of training images; validation and test images are never changed.
+
+    ``views`` adds one copy per entry, computed once. ``fresh`` changes every training image anew in each epoch. An
+    entry is one operation or several joined by `` + ``: ``flip``, ``flip both``, ``rotation TURNS``, ``zoom SHARE``,
+    ``shift PIXELS``, ``contrast SHARE``, ``brightness SHARE``.
+    """
+
+    views: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One complete setting.
+
+    Attributes:
+        name: its name in every table; empty: network and learning rate.
+        weights: ``imagenet`` or ``random``.
+        image_size: side in pixels, or 0 for the backbone's default.
+        preprocessing: ``own`` (what the backbone was trained with), ``unit`` (pixels / 255) or ``none``.
+        colour: ``rgb``, or ``grey``: one channel, the first kernel summed over its input channels.
+    """
+
+    backbone: str
+    name: str = ""
+    weights: str = "imagenet"
+    image_size: int = 0
+    preprocessing: str = "own"
+    colour: str = "rgb"
+    head: Head = field(default_factory=Head)
+    train: Training = field(default_factory=Training)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether this is a frozen backbone with random weights, which shows what pretraining is worth."""
+        return self.weights == "random" and not self.tunes
+
+    @property
+    def tunes(self) -> bool:
+        """Whether any phase trains a part of the backbone."""
+        return any(cut != "none" for cut in self.train.cuts)
+
+    @property
+    def network(self) -> str:
+        """The readable name of the network: backbone, and whether it is a control."""
+        return self.backbone + ("-random" if self.is_control else "")
+
+    @property
+    def id(self) -> str:
+        """The readable name used in every table."""
+        if self.name:
+            return self.name
+        if self.head.output == "logistic":
+            return f"{self.network}-logistic"
+        return f"{self.network}-lr{self.train.optimizer.learning_rate:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedValue:
+    """A number that others have published for a candidate.
+
+    ``part`` is ``train``, ``validation`` or ``test``. ``metric`` is ``accuracy``, ``loss``, ``top_2``, or one of a
+    class, such as ``precision:daisy``; a fold's value bears its number, such as ``accuracy:fold 1``.
+    """
+
+    candidate: str
+    part: str
+    metric: str
+    value: float

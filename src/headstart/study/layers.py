@@ -1,0 +1,30 @@
+"""What the candidates of a recipe are made of, layer by layer. Needs neither images nor pretrained weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headstart.backbones import architectures, catalog
+from headstart.evaluation.results import ParameterCounts
+from headstart.recipe import Candidate
+from headstart.study.networks import CHANNELS
+from headstart.training.layers import LayerRow, PhaseCounts, layer_table, parameter_counts
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateLayers:
+    """One candidate: its layers, and its numbers of weights, in all and phase by phase."""
+
+    candidate: str
+    layers: tuple[LayerRow, ...]
+    parameters: ParameterCounts
+    phases: tuple[PhaseCounts, ...]
+
+
+def candidate_layers(candidate: Candidate, classes: int) -> CandidateLayers:
+    """Return the layer table of a candidate with so many classes."""
+    backbone = catalog.find(candidate.backbone)
+    size = candidate.image_size or backbone.default_size
+    network = architectures.build(backbone, image_size=size, channels=CHANNELS[candidate.colour])
+    table = layer_table(network, candidate, classes)
+    return CandidateLayers(candidate.id, table.rows, parameter_counts(network, candidate, classes), table.phases)

@@ -1,0 +1,215 @@
+"""The settings of ``compare``, and the recipe that they mean."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from headstart.backbones import catalog, weights
+from headstart.errors import UsageError, did_you_mean
+from headstart.recipe import (
+    Augmentation,
+    Candidate,
+    DataRules,
+    Head,
+    Optimizer,
+    Phase,
+    Protocol,
+    Recipe,
+    Schedule,
+    Training,
+)
+from headstart.recipe.lists import read_class_names, read_removals
+
+SMALL_CNN = "small_cnn"
+CONTROL_RATE = 1e-3
+DEFAULT_RATES = (1e-2, 1e-3, 1e-4, 1e-5)
+RANDOM_SUFFIX = ":random"
+
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "flip": Augmentation(views=("flip",)),
+    "views": Augmentation(views=("flip", "zoom 0.2", "shift 45", "contrast 0.3")),
+    "fresh": Augmentation(fresh=("flip", "rotation 0.05", "zoom 0.2", "shift 0.1", "contrast 0.2")),
+}
+
+# Fine-tuning: the head first, then the last part of the backbone with it, slowly and with fixed statistics of batch
+# normalisation.
+TUNED_SHARE = 0.35
+TUNED_HEAD_RATE = 1e-3
+TUNED_RATE = 1e-4
+TUNED_HEAD_EPOCHS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of ``compare``. Empty or None stands for the default.
+
+    ``backbones`` may carry ``:random`` for random weights. ``folds`` and ``holdout`` exclude each other.
+    ``random_control`` adds every pretrained backbone once more with random weights, ``finetune`` once more with its
+    last part trained too. ``class_names`` and ``drop`` are files: a CSV with ``label,name``, and one path per line.
+    """
+
+    backbones: tuple[str, ...] = ()
+    learning_rates: tuple[float, ...] = ()
+    folds: int | None = None
+    holdout: float | None = None
+    repeats: int = 1
+    test_fraction: float = 0.2
+    monitor: str = "accuracy"
+    finals: str = "per_backbone"
+    seed: int = 0
+    image_size: int = 0
+    resize: str = "stretch"
+    group_by: str = ""
+    class_names: Path | None = None
+    drop: Path | None = None
+    limit: int = 0
+    pooling: str = "average"
+    dense: tuple[int, ...] = ()
+    dropout: float = 0.0
+    l2: float = 0.0
+    logistic: bool = False
+    optimizer: str = "adam"
+    momentum: float = 0.0
+    nesterov: bool = False
+    schedule: str = "constant"
+    schedule_factor: float = 0.1
+    schedule_every: int = 5
+    batch_size: int = 32
+    epochs: int = 20
+    patience: int = 0
+    label_smoothing: float = 0.0
+    class_weights: str = "none"
+    augment: str = "none"
+    finetune: bool = False
+    precision: str = "f32"
+    random_control: bool = False
+
+
+def recipe_from(settings: Settings, *, weights_dir: Path | None = None) -> Recipe:
+    """Return the recipe that ``compare`` runs for these settings.
+
+    Without ``backbones`` these are all whose weights are found, and the small CNN as a control at one rate.
+
+    Raises:
+        UsageError: a setting is out of its range, or a backbone is unknown (every problem, one line each).
+    """
+    if settings.folds is not None and settings.holdout is not None:
+        raise UsageError("folds and holdout exclude each other. Give one of them.")
+    if settings.augment not in AUGMENTATIONS:
+        hint = did_you_mean(settings.augment, AUGMENTATIONS)
+        raise UsageError(f"augment must be one of {', '.join(AUGMENTATIONS)}. Received: {settings.augment!r}.{hint}")
+    return Recipe(
+        candidates=tuple(_candidates(settings, weights_dir)),
+        data=_data_rules(settings),
+        protocol=_protocol(settings),
+        precision=settings.precision,
+    )
+
+
+def _data_rules(settings: Settings) -> DataRules:
+    return DataRules(
+        resize=settings.resize,
+        group_by=settings.group_by,
+        class_names=read_class_names(settings.class_names) if settings.class_names else {},
+        remove=read_removals(settings.drop) if settings.drop else (),
+        limit=settings.limit,
+    )
+
+
+def _protocol(settings: Settings) -> Protocol:
+    return Protocol(
+        kind="holdout" if settings.holdout is not None else "folds",
+        folds=5 if settings.folds is None else settings.folds,
+        holdout=0.2 if settings.holdout is None else settings.holdout,
+        repeats=settings.repeats,
+        test_fraction=settings.test_fraction,
+        monitor=settings.monitor,
+        finals=settings.finals,
+        seed=settings.seed,
+    )
+
+
+def _candidates(settings: Settings, weights_dir: Path | None) -> Iterator[Candidate]:
+    names = settings.backbones or _found_backbones(weights_dir)
+    pretrained = [name for name in names if not name.endswith(RANDOM_SUFFIX) and catalog.find(name).pretrained]
+    for name in names:
+        yield from _with_heads(settings, name)
+    if settings.random_control:
+        for name in pretrained:
+            yield from _with_heads(settings, name + RANDOM_SUFFIX)
+    if settings.finetune:
+        for name in pretrained:
+            yield _finetuned(settings, name)
+    if not settings.backbones:
+        yield _candidate(settings, SMALL_CNN, CONTROL_RATE)
+
+
+def _found_backbones(weights_dir: Path | None) -> list[str]:
+    rows = catalog.CATALOG.values()
+    return [row.name for row in rows if row.pretrained and weights.locate(row, weights_dir=weights_dir)]
+
+
+def _with_heads(settings: Settings, name: str) -> Iterator[Candidate]:
+    """Yield a backbone with every learning rate, and with logistic regression where that is asked for."""
+    for rate in settings.learning_rates or DEFAULT_RATES:
+        yield _candidate(settings, name, rate)
+    if settings.logistic:
+        one = _candidate(settings, name, CONTROL_RATE)
+        if not one.tunes:
+            yield dataclasses.replace(one, head=Head(settings.pooling, output="logistic"))
+
+
+def _candidate(settings: Settings, name: str, rate: float) -> Candidate:
+    backbone = catalog.find(name.removesuffix(RANDOM_SUFFIX))
+    size = settings.image_size or backbone.default_size
+    backbone.check_size(size)
+    trainable = "none" if backbone.pretrained else "all"
+    augmentation = AUGMENTATIONS[settings.augment]
+    return Candidate(
+        backbone=backbone.name,
+        weights="imagenet" if backbone.pretrained and not name.endswith(RANDOM_SUFFIX) else "random",
+        image_size=size,
+        head=Head(settings.pooling, _layers(settings), l2=settings.l2),
+        train=Training(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            optimizer=Optimizer(settings.optimizer, rate, momentum=settings.momentum, nesterov=settings.nesterov),
+            schedule=Schedule(settings.schedule, settings.schedule_factor, settings.schedule_every),
+            trainable=trainable,
+            patience=settings.patience,
+            label_smoothing=settings.label_smoothing,
+            class_weights=settings.class_weights,
+        ),
+        # what is drawn anew in every epoch would run a frozen backbone in every epoch
+        augmentation=augmentation if trainable == "all" else dataclasses.replace(augmentation, fresh=()),
+    )
+
+
+def _layers(settings: Settings) -> tuple[str, ...]:
+    """Return the head's layers: dropout stands after every dense layer, or before the output where there is none."""
+    dropout = [f"dropout {settings.dropout:g}"] if settings.dropout else []
+    l2 = f" l2 {settings.l2:g}" if settings.l2 else ""
+    hidden = [text for units in settings.dense for text in (f"dense {units}{l2}", *dropout)]
+    return tuple(hidden or dropout)
+
+
+def _finetuned(settings: Settings, name: str) -> Candidate:
+    """Return a pretrained backbone whose last part trains in a second phase."""
+    backbone = catalog.find(name)
+    frozen = _candidate(settings, name, TUNED_HEAD_RATE)
+    tuned = Phase(
+        epochs=settings.epochs,
+        trainable=f"last {max(1, round(TUNED_SHARE * backbone.layers))}",
+        learning_rate=TUNED_RATE,
+        schedule=Schedule("cosine"),
+        batch_normalization="inference",
+    )
+    train = dataclasses.replace(
+        frozen.train, epochs=TUNED_HEAD_EPOCHS, optimizer=Optimizer("adam", TUNED_HEAD_RATE), phases=(tuned,)
+    )
+    augmentation = AUGMENTATIONS[settings.augment]
+    return dataclasses.replace(frozen, name=f"{backbone.name}-finetuned", train=train, augmentation=augmentation)

@@ -1,0 +1,55 @@
+"""Changed copies of training images: where they stand behind the originals, and how they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.data import augment
+from headstart.study.parts import Parts, Rows
+
+Pixels = NDArray[np.uint8]
+
+
+class Copies:
+    """The rows of an array that holds all images first, then every training image once more per view.
+
+    Args:
+        views: the operations of each view; may be empty.
+    """
+
+    def __init__(self, parts: Parts, views: Sequence[str], seed: int) -> None:
+        self.views, self.source = tuple(views), parts.train
+        self._parts, self._seed = parts, seed
+        self._place = np.full(len(parts.rows), -1, np.int64)
+        self._place[parts.train] = np.arange(len(parts.train))
+
+    def expanded(self, rows: Rows) -> Rows:
+        """Return rows of training images, followed by those of all their copies."""
+        return np.concatenate([rows, *(self._first(view) + self._place[rows] for view in range(len(self.views)))])
+
+    @property
+    def labels(self) -> Rows:
+        """The class index of every row, copies included."""
+        labels = self._parts.labels
+        return np.concatenate([labels, *(labels[self.source] for _ in self.views)])
+
+    def assembled(self, originals: NDArray[np.generic], copies: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+        """Return originals ``(images, ...)`` and the copies of every view ``(training images, ...)`` as one array."""
+        return np.concatenate([originals, *copies]) if copies else originals
+
+    def _first(self, view: int) -> int:
+        return len(self._parts.rows) + view * len(self.source)
+
+    def change(self, view: str) -> Callable[[Pixels, Sequence[int]], Pixels]:
+        """Return what turns pixels ``(n, height, width, 3)`` of images at given positions into their copies."""
+
+        def changed(pixels: Pixels, positions: Sequence[int]) -> Pixels:
+            keys = [self._parts.rows[position].sha256 for position in positions]
+            return np.stack(
+                [augment.fixed_view(one, view, key, self._seed) for one, key in zip(pixels, keys, strict=True)]
+            )
+
+        return changed

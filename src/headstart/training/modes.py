@@ -1,0 +1,56 @@
+"""What of a network trains, and in which mode its layers run while the rest of it trains."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from headstart.backbones.engine import keras_module
+
+if TYPE_CHECKING:
+    import keras
+
+
+def set_mode(network: keras.Model, cut: int, *, settled: bool) -> None:
+    """Let ``layers[cut:]`` train and hold all others: they neither learn, nor drop, nor follow statistics.
+
+    Args:
+        settled: batch normalisation behind the cut uses its moving statistics and leaves them as they are, while its
+            scale and shift train.
+    """
+    normalization = keras_module().layers.BatchNormalization
+    for number, layer in enumerate(network.layers):
+        for inner in _with_inner_layers(layer):
+            inner.trainable = number >= cut
+            if number < cut or (settled and isinstance(inner, normalization)):
+                _hold(inner)
+            else:
+                _release(inner)
+
+
+def set_free(network: keras.Model) -> None:
+    """Let every layer train and run in the mode that it is told."""
+    set_mode(network, 0, settled=False)
+
+
+def _with_inner_layers(layer: Any) -> list[Any]:
+    """Return a layer and, where it is a network itself, the layers in it."""
+    # one by one: Keras 3.15 on TensorFlow passes ``trainable`` on only where it changes
+    return list(layer._flatten_layers())
+
+
+def _hold(layer: Any) -> None:
+    """Let a layer run as in inference whatever it is told; what it has to learn may still train."""
+    # Keras 3.15 overrules ``training=False`` inside a functional model with the mode of the whole model
+    if "training" in inspect.signature(type(layer).call).parameters:
+        layer.call = functools.partial(_infer, layer)
+
+
+def _release(layer: Any) -> None:
+    if "call" in vars(layer):
+        del layer.call
+
+
+def _infer(layer: Any, *inputs: Any, training: bool | None = None, **others: Any) -> Any:
+    return type(layer).call(layer, *inputs, training=False, **others)

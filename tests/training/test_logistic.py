@@ -1,0 +1,180 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import PredefinedSplit
+from sklearn.preprocessing import StandardScaler
+
+from headstart.recipe import Head
+from headstart.training import logistic
+from headstart.training.bank import train_bank
+from headstart.training.heads import forward, smoothed_targets, softmax
+from headstart.training.logistic import PENALTIES, fit_logistic, inner_folds
+
+LOGISTIC = Head(output="logistic")
+
+
+@pytest.fixture(scope="module")
+def offset(sample):
+    """Features of unlike scale, far from zero: only standardised they are alike."""
+    inputs = sample.features.shape[1]
+    return dataclasses.replace(sample, features=sample.features * np.logspace(-2, 2, inputs, dtype=np.float32) + 7)
+
+
+@pytest.fixture
+def job(make_job):
+    return make_job(head=LOGISTIC)
+
+
+def fit_of(sample, job):
+    return fit_logistic(sample.features, sample.labels, job, classes=sample.classes)
+
+
+def probabilities(sample, fit):
+    return softmax(forward(LOGISTIC, fit.weights, sample.features))
+
+
+def solved_by_scikit_learn(sample, job, penalty, **options):
+    """Return the probabilities of all images by scikit-learn."""
+    scaler = StandardScaler().fit(sample.features[job.train].astype(np.float64))
+    model = LogisticRegression(C=1 / (len(job.train) * penalty), tol=1e-10, max_iter=10_000, **options)
+    model.fit(scaler.transform(sample.features[job.train]), sample.labels[job.train])
+    return model.predict_proba(scaler.transform(sample.features.astype(np.float64)))
+
+
+@pytest.mark.parametrize("penalty", [10.0, 0.1, 0.001])
+def test_folded_weights_give_the_probabilities_of_scikit_learn(offset, job, monkeypatch, penalty):
+    monkeypatch.setattr(logistic, "PENALTIES", (penalty,))
+    fit = fit_of(offset, job)
+    assert [part.dtype for part in fit.weights] == [np.float32, np.float32]
+    assert probabilities(offset, fit) == pytest.approx(solved_by_scikit_learn(offset, job, penalty), abs=1e-3)
+
+
+def test_class_weights_are_those_of_scikit_learn(offset, make_job, monkeypatch):
+    monkeypatch.setattr(logistic, "PENALTIES", (0.05,))
+    moved = (offset.labels == 1) & (np.arange(len(offset.labels)) % 3 > 0)
+    uneven = dataclasses.replace(offset, labels=np.where(moved, 0, offset.labels))
+    found = probabilities(uneven, fit_of(uneven, make_job(head=LOGISTIC, class_weights="balanced")))
+    expected = solved_by_scikit_learn(uneven, make_job(), 0.05, class_weight="balanced")
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert found != pytest.approx(probabilities(uneven, fit_of(uneven, make_job(head=LOGISTIC))), abs=1e-2)
+
+
+def test_a_class_without_images_gets_next_to_nothing(offset, make_job):
+    without = dataclasses.replace(offset, labels=np.where(offset.labels == 1, 0, offset.labels))
+    for weighing in ("none", "balanced"):
+        found = probabilities(without, fit_of(without, make_job(head=LOGISTIC, class_weights=weighing)))
+        assert found[:, 1].max() < 1e-3
+
+
+def test_smoothed_labels_are_images_that_belong_to_every_class_a_little(offset, make_job, monkeypatch):
+    monkeypatch.setattr(logistic, "PENALTIES", (0.05,))
+    job, classes = make_job(head=LOGISTIC, label_smoothing=0.2), offset.classes
+    features = StandardScaler().fit_transform(offset.features[job.train].astype(np.float64))
+    shares = smoothed_targets(job.settings, classes)[offset.labels[job.train]]
+    model = LogisticRegression(C=1 / (len(job.train) * 0.05), tol=1e-10, max_iter=10_000)
+    repeated = np.repeat(features, classes, axis=0)
+    model.fit(repeated, np.tile(np.arange(classes), len(features)), sample_weight=shares.ravel())
+    found = probabilities(offset, fit_of(offset, job))[job.train]
+    assert found == pytest.approx(model.predict_proba(features), abs=1e-3)
+
+
+def test_penalty_is_the_one_with_the_lowest_log_loss_on_inner_folds(offset, job):
+    features = StandardScaler().fit_transform(offset.features[job.train].astype(np.float64))
+    labels = offset.labels[job.train]
+    losses = []
+    for penalty in PENALTIES:
+        losses.append(0.0)
+        for train, test in PredefinedSplit(inner_folds(labels, job)).split():
+            model = LogisticRegression(C=1 / (len(train) * penalty), tol=1e-8, max_iter=10_000)
+            model.fit(features[train], labels[train])
+            losses[-1] += log_loss(labels[test], model.predict_proba(features[test]), normalize=False)
+    best = int(np.argmin(losses))
+    assert 1 < best < len(PENALTIES) - 3
+    expected = solved_by_scikit_learn(offset, job, PENALTIES[best])
+    assert probabilities(offset, fit_of(offset, job)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_fit_is_one_epoch_with_its_scores(offset, job):
+    fit = fit_of(offset, job)
+    (row,) = fit.history
+    assert (row.epoch, row.phase, row.learning_rate, fit.best_epoch, fit.key) == (1, 1, 0.0, 1, job.key)
+    found = probabilities(offset, fit)
+    for metrics, rows in ((row.train, job.train), (row.validation, job.validation)):
+        assert metrics.loss == pytest.approx(log_loss(offset.labels[rows], found[rows]), rel=1e-5)
+        assert metrics.accuracy == np.mean(found[rows].argmax(axis=1) == offset.labels[rows])
+    assert fit.best == fit.last
+    assert (fit.best.epoch, fit.best.train, fit.best.validation) == (1, row.train, row.validation)
+    assert softmax(fit.validation_logits) == pytest.approx(found[job.validation], abs=1e-6)
+
+
+def test_without_validation_there_are_no_validation_scores(offset, job):
+    fit = fit_of(offset, dataclasses.replace(job, validation=None))
+    assert fit.validation_logits is None
+    assert fit.best.validation is None
+    assert all(np.array_equal(*pair) for pair in zip(fit.weights, fit_of(offset, job).weights, strict=True))
+
+
+def test_bits_do_not_depend_on_what_is_held_in_memory(offset, job, monkeypatch, tmp_path):
+    monkeypatch.setattr(logistic, "PART_VALUES", 200)  # 16 rows
+    np.save(tmp_path / "features.npy", offset.features)
+    fit = fit_of(offset, job)
+    monkeypatch.setattr(logistic, "HELD_SHARE", 0)
+    mapped = dataclasses.replace(offset, features=np.load(tmp_path / "features.npy", mmap_mode="r"))
+    again = fit_of(mapped, job)
+    assert all(np.array_equal(*pair) for pair in zip(fit.weights, again.weights, strict=True))
+    assert np.array_equal(fit.validation_logits, again.validation_logits)
+
+
+def test_bank_solves_logistic_heads_beside_others(offset, job, make_job):
+    plain, solved, other = train_bank(
+        offset.features,
+        offset.labels,
+        [make_job(), job, make_job(2, head=LOGISTIC)],
+        classes=offset.classes,
+        monitor="accuracy",
+    )
+    assert len(plain.history) == 3
+    for fit, alone in ((solved, fit_of(offset, job)), (other, fit_of(offset, make_job(2, head=LOGISTIC)))):
+        assert fit.key == alone.key
+        assert all(np.array_equal(*pair) for pair in zip(fit.weights, alone.weights, strict=True))
+
+
+def test_features_that_do_not_vary_have_no_say(offset, job):
+    features = offset.features.copy()
+    features[:, [2, 5]] = [0, 1234.567]
+    constant = dataclasses.replace(offset, features=features)
+    kernel, _ = fit_of(constant, job).weights
+    assert np.abs(kernel[[2, 5]]).max() < 1e-6
+    assert np.abs(np.delete(kernel, [2, 5], axis=0)).min() > 0
+
+
+@pytest.mark.parametrize("images", [1, 2, 7])
+def test_very_few_images_give_finite_weights(offset, job, images):
+    fit = fit_of(offset, dataclasses.replace(job, train=job.train[:images]))
+    assert all(np.isfinite(part).all() for part in fit.weights)
+    assert fit.best.train.accuracy == 1
+
+
+def test_inner_folds_deal_classes_out_evenly(make_job):
+    labels = np.repeat(np.arange(4), [50, 20, 7, 3])
+    folds = inner_folds(labels, make_job())
+    assert folds.shape == labels.shape
+    counts = np.array([np.bincount(folds[labels == label], minlength=5) for label in range(4)])
+    assert np.all(counts.max(axis=1) - counts.min(axis=1) <= 1)
+    assert np.ptp(counts.sum(axis=0)) <= 1
+    assert np.array_equal(folds, inner_folds(labels, make_job()))
+    assert not np.array_equal(folds, inner_folds(labels, make_job(1)))
+
+
+@pytest.mark.parametrize(("images", "folds"), [(1, 1), (3, 3), (1000, 5), (1001, 3)])
+def test_number_of_inner_folds(make_job, images, folds):
+    assert set(inner_folds(np.zeros(images, np.int64), make_job())) == set(range(folds))
+
+
+def test_versions_of_an_image_stay_in_one_inner_fold(offset, make_job):
+    labels = np.tile(np.arange(3), 20)
+    folds = inner_folds(np.tile(labels, 3), make_job(versions=3))
+    assert np.array_equal(folds.reshape(3, 60), np.tile(inner_folds(labels, make_job()), (3, 1)))
