@@ -242,6 +242,7 @@ def test_run_hands_everything_to_the_python_door(headstart, monkeypatch):
 
     monkeypatch.setattr("headstart.api.run", remember)
     settings = ["--set", "train.epochs=1", "--set", "data.limit=20", "--weights-dir", "w", "--out", "r", "--fresh"]
+    settings += ["--only", "vgg16-adam-random,vgg16-sgd-random"]
     status, _, _ = headstart("run", "mnist-vgg16", "--data", "photos", *settings, "--quiet")
     assert status == 130
     del given["progress"]
@@ -249,6 +250,7 @@ def test_run_hands_everything_to_the_python_door(headstart, monkeypatch):
         "recipe": "mnist-vgg16",
         "data": Path("photos"),
         "overrides": ("train.epochs=1", "data.limit=20"),
+        "only": ("vgg16-adam-random", "vgg16-sgd-random"),
         "weights_dir": Path("w"),
         "out": Path("r"),
         "fresh": True,

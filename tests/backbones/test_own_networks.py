@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headstart.backbones.architectures import build, outline
+from headstart.backbones.architectures import build, outline, without_values
 from headstart.backbones.catalog import CATALOG
 from headstart.backbones.engine import keras_module
 from headstart.backbones.own_networks import averaging
@@ -37,7 +37,7 @@ def test_the_small_cnn_learns_the_digits():
 
 def test_the_flower_cnn_with_its_head_has_the_parameters_of_the_report():
     keras, network = keras_module(), outline(FLOWER, image_size=224)
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         values = keras.layers.GlobalMaxPooling2D()(network.output)
         values = keras.layers.Dense(64, activation="relu")(keras.layers.Dropout(0.3)(values))
         values = keras.layers.Dense(5, activation="softmax")(keras.layers.Dropout(0.1)(values))

@@ -367,6 +367,14 @@ def test_training_images_change_anew_in_every_epoch(tuner, pixels, labels, monke
     assert fit.history[1].validation.loss == pytest.approx(expected.history[1].validation.loss, abs=1e-5)
 
 
+def test_fresh_images_are_drawn_by_their_seed(tuner, pixels, labels):
+    job = dataclasses.replace(make_job(epochs=2), fresh=("flip + rotation 0.2",), augment_seed=1)
+    first = tuner.fit(pixels, labels, job, monitor="loss")
+    assert bits(tuner.fit(pixels, labels, job, monitor="loss")) == bits(first)
+    other = tuner.fit(pixels, labels, dataclasses.replace(job, augment_seed=2), monitor="loss")
+    assert other.history[0].train.loss != first.history[0].train.loss
+
+
 def test_features_cannot_change_in_every_epoch(pixels, labels):
     tuner = FineTuner(tiny_network(), HEAD, CLASSES, preprocessing=None, start=2)
     with pytest.raises(ValueError, match="need pixels"):

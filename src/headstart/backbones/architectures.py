@@ -10,6 +10,7 @@ import math
 import random
 import re
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,8 @@ RANDOM_VERSION = 1
 EFFICIENTNET_DEVIATIONS = (0.229, 0.224, 0.225)
 # Where Keras keeps the last number given to each kind of layer.
 _NUMBERS = "object_name_uids"
+# Where it keeps variables that are still without a value.
+_WAITING = "uninitialized_variables"
 
 
 def build(backbone: Backbone, *, image_size: int, seed: int | None = None, channels: int = 3) -> keras.Model:
@@ -52,14 +55,33 @@ def build(backbone: Backbone, *, image_size: int, seed: int | None = None, chann
 
 def outline(backbone: Backbone, *, image_size: int, channels: int = 3) -> keras.Model:
     """Return the network with layers, names and shapes but without values: little memory, and it cannot be run."""
-    with keras_module().StatelessScope(initialize_variables=False):
+    with without_values():
         return build(backbone, image_size=image_size, channels=channels)
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Let networks be built without values for their variables."""
+    keras, state = keras_module(), _keras_state()
+    waiting = state.get_global_attribute(_WAITING)
+    state.set_global_attribute(_WAITING, [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        # else Keras gives all of them values when the next scope of anybody ends
+        state.set_global_attribute(_WAITING, waiting or [])
+
+
+def _keras_state() -> ModuleType:
+    """Return where Keras keeps what is common to all networks of a process."""
+    return importlib.import_module("keras.src.backend.common.global_state")
 
 
 def _from_keras(backbone: Backbone, shape: tuple[int, int, int]) -> keras.Model:
     network = getattr(keras_module().applications, backbone.builder)
     if re.fullmatch(r"EfficientNetB\d", backbone.builder):
-        with keras_module().StatelessScope(initialize_variables=False):
+        with without_values():
             plain = network(include_top=False, weights=None, input_shape=shape)
         return _with_deviations(plain)
     return network(include_top=False, weights=None, input_shape=shape)
@@ -134,7 +156,7 @@ def _fresh_names() -> Iterator[None]:
 
     Afterwards its numbers go on above all that are taken, so that layers added to the network get other names.
     """
-    state = importlib.import_module("keras.src.backend.common.global_state")
+    state = _keras_state()
     before = collections.Counter(state.get_global_attribute(_NUMBERS) or {})
     state.set_global_attribute(_NUMBERS, collections.defaultdict(int))
     try:

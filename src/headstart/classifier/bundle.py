@@ -45,6 +45,14 @@ class InputInfo:
     interpolation: str = "bilinear"
     antialias: bool = True
 
+    def __post_init__(self) -> None:
+        # a description that says something impossible is refused where it is read
+        self.as_resize()
+
+    def as_resize(self) -> Resize:
+        """Return the same in the words of ``data``; raise ValueError where there is no such rule or filter."""
+        return Resize(self.height, self.width, self.resize, self.interpolation, self.antialias)
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -84,8 +92,7 @@ class ClassifierInfo:
     @property
     def size(self) -> Resize:
         """The input size, the resize rule and its filter."""
-        given = self.input
-        return Resize(given.height, given.width, given.resize, given.interpolation, given.antialias)
+        return self.input.as_resize()
 
 
 def save(

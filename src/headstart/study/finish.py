@@ -26,6 +26,7 @@ from headstart.evaluation.significance import compare_with_best
 from headstart.features import graph
 from headstart.features.cut import tail_variables
 from headstart.recipe import Candidate
+from headstart.runs.folder import HistoryRow
 from headstart.study.conclude import Final, Opened
 from headstart.study.networks import Network
 from headstart.study.plan import Plan
@@ -33,7 +34,9 @@ from headstart.study.workplace import Workplace
 from headstart.study.workshop import build_network
 
 
-def summarise(plan: Plan, candidates: Sequence[CandidateResult], opened: Opened) -> Summary:
+def summarise(
+    plan: Plan, candidates: Sequence[CandidateResult], opened: Opened, epochs: Sequence[HistoryRow]
+) -> Summary:
     """Return the summary: everything that is the same each time the same study runs.
 
     The best is the first of the tested candidates by the rule of selection, which sees validation values only.
@@ -53,7 +56,9 @@ def summarise(plan: Plan, candidates: Sequence[CandidateResult], opened: Opened)
         test=test,
         verdict=_verdict(plan, ranked, opened.results, comparison),
         comparison=comparison,
-        published=compare_published(plan.recipe.published, candidates, opened.results, plan.table.classes),
+        published=compare_published(
+            plan.recipe.published, candidates, opened.results, plan.table.classes, epochs=epochs
+        ),
     )
 
 
@@ -139,14 +144,15 @@ def _percent(share: float) -> str:
 
 
 def _name(result: CandidateResult) -> str:
-    candidate = storage.from_plain(Candidate, result.settings)
+    candidate: Candidate = storage.from_plain(Candidate, result.settings)
     if candidate.name:
         return candidate.name
     title = catalog.find(result.backbone).title
     control = " with random weights" if candidate.is_control else ""
     if candidate.head.output == "logistic":
         return f"{title}{control} (logistic regression)"
-    return f"{title}{control} (learning rate {candidate.train.optimizer.learning_rate:g})"
+    rate = candidate.train.optimizer.learning_rate
+    return f"{title}{control} (learning rate {rate:g})"
 
 
 def _judged_by(plan: Plan) -> str:

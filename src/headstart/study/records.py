@@ -177,14 +177,12 @@ def _feature_timing(prepared: Prepared) -> FeatureTiming:
 
 def write_findings(
     judged: Sequence[Judged],
-    finals: Sequence[Final],
     opened: Opened,
     parts: Parts,
     classes: Sequence[str],
     place: Workplace,
 ) -> None:
-    """Write every fold's values, every epoch, and every prediction."""
+    """Write every fold's values and every prediction."""
     place.folder.write_results(result_rows(judged, parts))
-    place.folder.write_history(history_rows(judged, finals, parts))
     folds = [block for one in judged if one.fits for block in fold_predictions(one, parts)]
     place.folder.write_predictions([*folds, *opened.blocks], classes)

@@ -49,14 +49,16 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     results = [with_failure(result, failures.get(result.id)) for result in results]
     with watch.stage("test"):
         opened = open_test(finals, parts, classes, place)
-    summary = summarise(plan, results, opened)
+    epochs = list(records.history_rows(judged, finals, parts))
+    summary = summarise(plan, results, opened, epochs)
 
     with watch.stage("classifier"):
         best = next(number for number, final in enumerate(finals) if final.id == summary.best)
         save_classifier(plan, finals[best], opened.results[best], place)
     with watch.stage("records"):
         place.folder.write_pictures(pictures(plan, parts, opened.test_of(summary.best)))
-        records.write_findings(judged, finals, opened, parts, classes, place)
+        place.folder.write_history(epochs)
+        records.write_findings(judged, opened, parts, classes, place)
     took = sum(watch.stages[stage] for stage in ("features", "training", "final training"))
     place.progress.say(f"Features and training took {duration(took)}; the forecast was {duration(expected.seconds)}.")
     place.folder.write_timings(records.timings(expected, prepared, judged, finals, parts, place))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart import recipe
-from headstart.backbones.catalog import Preprocessing
+from headstart.backbones.backbone import BRIGHTNESS, Preprocessing
 from headstart.backbones.engine import keras_module
 from headstart.features.cut import crossing, crossing_shapes, segment_model, tail_model, tail_variables
 from headstart.training.heads import SMALLEST_SIGMOID
@@ -18,8 +18,6 @@ from headstart.training.heads import SMALLEST_SIGMOID
 if TYPE_CHECKING:
     import keras
 
-# Of red, green and blue in grey: ITU-R BT.601.
-LUMA = (0.299, 0.587, 0.114)
 POOLING_LAYERS = {"average": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D", "flatten": "Flatten"}
 # Seeds of dropout in the backbone follow those of the head with room between them.
 BACKBONE_SEEDS = 1000
@@ -153,7 +151,7 @@ def _preprocess(pixels: Any, preprocessing: Preprocessing) -> Any:
     scale, offset = (np.array(values, np.float32) for values in (preprocessing.scale, preprocessing.offset))
     values = ops.cast(pixels, "float32")
     if preprocessing.channel_order == "grey":
-        grey = ops.sum(values * np.array(LUMA, np.float32), axis=-1, keepdims=True)
+        grey = ops.sum(values * np.array(BRIGHTNESS, np.float32), axis=-1, keepdims=True)
         return grey * scale[0] + offset[0]
     if preprocessing.channel_order == "bgr":
         values = ops.flip(values, axis=-1)
