@@ -416,9 +416,10 @@ def _print_backbones(rows: Sequence[BackboneRow]) -> None:
     table = []
     for row in rows:
         one, published = row.backbone, row.backbone.published
-        scores = (
-            [f"{published.top_1:.3f}", f"{published.top_5:.3f}", f"{published.size_mb:g}"] if published else [""] * 3
-        )
+        scores = [""] * 3
+        if published:
+            values = ((published.top_1, ".3f"), (published.top_5, ".3f"), (published.size_mb, "g"))
+            scores = ["" if value is None else format(value, form) for value, form in values]
         counts = [f"{one.parameters:,}", str(one.layers), str(one.default_size)]
         table.append([one.name, *counts, *scores, one.licence, row.weights])
     terminal.print_table(headings, table)

@@ -57,9 +57,9 @@ def layer_number(name):
 
 
 def make_job(head=HEAD, *, fold=0, key="job", seeds=0, epochs=None, first_epochs=3, validation=True, **training):
-    """Return a job on fold 0 of 5: Adam at 0.01, all layers, 3 epochs, batches of 50, unless told otherwise."""
+    """Return a job on fold 0 of 5: Adam at 0.01, all layers, 3 epochs, batches of 40, unless told otherwise."""
     rows = np.random.default_rng(8).permutation(IMAGES)
-    defaults = {"batch_size": 50, "optimizer": Optimizer(learning_rate=0.01), "trainable": "all"}
+    defaults = {"batch_size": 40, "optimizer": Optimizer(learning_rate=0.01), "trainable": "all"}
     settings = Training(first_epochs, **(defaults | training))
     return Job(
         key=key,
@@ -144,7 +144,7 @@ def test_fine_tuning_equals_keras_fit(pixels, labels):
     for row in fit.history:
         rows = job.train[batch_order(job.order_seed, row.epoch, len(job.train))]
         held_out = (inputs[job.validation], one_hot[job.validation])
-        options = {"batch_size": 50, "shuffle": False, "verbose": 0, "validation_data": held_out}
+        options = {"batch_size": 40, "shuffle": False, "verbose": 0, "validation_data": held_out}
         logs = model.fit(inputs[rows], one_hot[rows], **options).history
         for name in ("loss", "accuracy", "precision", "recall", "top_k"):
             assert getattr(row.train, name) == pytest.approx(logs[name][0], abs=1e-5), name

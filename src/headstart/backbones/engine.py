@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ def keras_module() -> ModuleType:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # it advises against tracing several models, which is what a comparison does
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     backend = os.environ["KERAS_BACKEND"] = backend_name()
     try:
         with _without_stderr():

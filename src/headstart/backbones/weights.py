@@ -262,9 +262,10 @@ def _missing(backbone: Backbone, place: Path | None) -> str:
     name = f"{backbone.name}.weights.h5"
     tried = f"there is no {place / name}" if place else "no weights folder is named"
     if not backbone.downloadable:
+        origin = backbone.weights_source.partition(";")[0]
         return (
             f"The weights of {backbone.name} are missing: {tried}. Keras does not offer them: convert those of "
-            f"{backbone.weights_source} into {backbone.name}.npz or {backbone.name}.safetensors (docs/weights.md says "
+            f"{origin} into {backbone.name}.npz or {backbone.name}.safetensors (docs/weights.md says "
             f"how), put the file into a folder and name the folder with --weights-dir or {ENVIRONMENT_VARIABLE}; or "
             f"start from random weights: {backbone.name}:random."
         )

@@ -13,8 +13,8 @@ from headstart.recipe.parts import Candidate, DataRules, Protocol, PublishedValu
 class Recipe:
     """Everything that decides a study's numbers, except the images and the pretrained weights.
 
-    ``name``, ``title``, ``classes``, ``source``, ``unknown`` and ``published`` say what is repeated here: the classes of
-    the original images in their order, who published the numbers, what was left unsaid, and the numbers.
+    ``name``, ``title``, ``classes``, ``source``, ``unknown`` and ``published`` say what is repeated here: the classes
+    of the original images in their order, who published the numbers, what was left unsaid, and the numbers.
     """
 
     candidates: tuple[Candidate, ...]

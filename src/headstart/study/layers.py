@@ -25,6 +25,6 @@ def candidate_layers(candidate: Candidate, classes: int) -> CandidateLayers:
     """Return the layer table of a candidate with so many classes."""
     backbone = catalog.find(candidate.backbone)
     size = candidate.image_size or backbone.default_size
-    network = architectures.build(backbone, image_size=size, channels=CHANNELS[candidate.colour])
+    network = architectures.outline(backbone, image_size=size, channels=CHANNELS[candidate.colour])
     table = layer_table(network, candidate, classes)
     return CandidateLayers(candidate.id, table.rows, parameter_counts(network, candidate, classes), table.phases)

@@ -112,6 +112,10 @@ def _candidate_problems(candidate: Candidate) -> Iterator[str]:
     except UsageError as error:
         yield f"image_size: {error}"
         return
+    try:
+        backbone.input_preprocessing(candidate.preprocessing, candidate.colour)
+    except UsageError as error:
+        yield f"colour: {error}"
     keys = ["train.trainable", *(f"train.phases[{number}].trainable" for number in range(len(candidate.train.phases)))]
     for key, cut in zip(keys, candidate.train.cuts, strict=True):
         try:
@@ -135,8 +139,8 @@ def _size(candidate: Candidate) -> int:
 
 @functools.cache
 def _layer_names(backbone: Backbone, size: int) -> tuple[str, ...]:
-    """Return the names of all layers, the input included. Building a network takes some seconds."""
-    return tuple(layer.name for layer in architectures.build(backbone, image_size=size).layers)
+    """Return the names of all layers, the input included. It may take some seconds."""
+    return tuple(layer.name for layer in architectures.outline(backbone, image_size=size).layers)
 
 
 def _first_layer(cut: str, candidate: Candidate) -> int:

@@ -35,6 +35,25 @@ AUGMENTATIONS = {
     "fresh": Augmentation(fresh=("flip", "rotation 0.05", "zoom 0.2", "shift 0.1", "contrast 0.2")),
 }
 
+# Longer keys come before those that they begin with.
+OPTION_OF_KEY = {
+    "train.optimizer.name": "--optimizer",
+    "train.optimizer.learning_rate": "--learning-rates",
+    "train.optimizer.": "--",
+    "train.schedule.kind": "--schedule",
+    "train.schedule.": "--schedule-",
+    "train.batch_size": "--batch-size",
+    "train.label_smoothing": "--label-smoothing",
+    "train.class_weights": "--class-weights",
+    "train.": "--",
+    "protocol.test_fraction": "--test-fraction",
+    "protocol.": "--",
+    "data.": "--",
+    "head.layers": "--dense and --dropout",
+    "head.": "--",
+    "image_size": "--image-size",
+}
+
 # Fine-tuning: the head first, then the last part of the backbone with it, slowly and with fixed statistics of batch
 # normalisation.
 TUNED_SHARE = 0.35
@@ -102,12 +121,18 @@ def recipe_from(settings: Settings, *, weights_dir: Path | None = None) -> Recip
     if settings.augment not in AUGMENTATIONS:
         hint = did_you_mean(settings.augment, AUGMENTATIONS)
         raise UsageError(f"augment must be one of {', '.join(AUGMENTATIONS)}. Received: {settings.augment!r}.{hint}")
-    return Recipe(
-        candidates=tuple(_candidates(settings, weights_dir)),
-        data=_data_rules(settings),
-        protocol=_protocol(settings),
-        precision=settings.precision,
-    )
+    candidates = tuple(_candidates(settings, weights_dir))
+    try:
+        return Recipe(candidates, _data_rules(settings), _protocol(settings), settings.precision)
+    except UsageError as error:
+        raise UsageError(_with_options(str(error))) from None
+
+
+def _with_options(problems: str) -> str:
+    """Return problems of a recipe under the names by which ``compare`` knows its keys."""
+    for key, option in OPTION_OF_KEY.items():
+        problems = problems.replace(key, option)
+    return problems
 
 
 def _data_rules(settings: Settings) -> DataRules:
