@@ -16,10 +16,12 @@ from headstart.data import decode
 from headstart.data.decode import Resize
 from headstart.errors import ClassifierError, ImageError, UsageError
 from headstart.features import graph
+from headstart.recipe import Head
 from headstart.training.heads import forward, softmax
 
 CLASSES = ("red", "green", "2", "10")
 SIZE = Resize(16, 16, "crop")
+HEAD = Head(layers=("dense 6", "dropout 0.2"))
 PROVENANCE = Provenance("study", "print", "tiny-lr0.1", "tiny", "random:0", "Apache-2.0", 80, 20, 0.9)
 
 
@@ -46,7 +48,7 @@ def network() -> keras.Model:
 def saved(network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "classifier"
     model = graph.add_head(
-        graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True), head_weights()
+        graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True), HEAD, head_weights()
     )
     arrays = {variable.path: np.asarray(variable.value) for variable in network.variables}
     bundle.save(folder, model, arrays, classes=CLASSES, size=SIZE, precision="f32", provenance=PROVENANCE)
@@ -69,7 +71,7 @@ def test_probabilities_equal_keras(saved, network):
     images = photographs()
     pixels = np.stack([decode.load(image, SIZE) for image in images]).astype(np.float32) / 255
     pooled = network.predict(pixels, verbose=0).mean(axis=(1, 2))
-    expected = softmax(forward(head_weights(), pooled))
+    expected = softmax(forward(HEAD, head_weights(), pooled))
     np.testing.assert_allclose(predict.load(saved).probabilities(images), expected, atol=1e-5)
 
 
@@ -84,6 +86,35 @@ def test_the_graph_takes_images_of_any_size_and_gives_all_four_outputs(saved):
     np.testing.assert_allclose(outputs["probabilities"], softmax(outputs["logits"]), rtol=1e-4)
     inside = predict.load(saved).probabilities([image])
     np.testing.assert_allclose(outputs["probabilities"], inside, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("rule", "interpolation", "antialias"),
+    [
+        ("stretch", "bicubic", True),
+        ("pad", "nearest", True),
+        ("crop", "bilinear", False),
+        ("stretch", "bilinear", True),
+    ],
+)
+def test_sizes_and_filters_are_kept_for_prediction(network, tmp_path, rule, interpolation, antialias):
+    size, head = Resize(16, 16, rule, interpolation, antialias), Head("max", ("dense 6 tanh",), "sigmoid")
+    backbone = graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, size, any_size=True, pooling="max")
+    model = graph.add_head(backbone, head, head_weights())
+    bundle.save(tmp_path / "it", model, {}, classes=CLASSES, size=size, precision="f32", provenance=PROVENANCE)
+    classifier, images = predict.load(tmp_path / "it"), photographs(3)
+    assert classifier.info.size == size
+    pixels = np.stack([decode.load(image, size) for image in images])
+    pooled = network.predict(ZERO_TO_ONE.apply(pixels), verbose=0).max(axis=(1, 2))
+    expected = softmax(forward(head, head_weights(), pooled))
+    np.testing.assert_allclose(classifier.probabilities(images), expected, atol=1e-5)
+
+
+def test_older_bundles_have_the_only_filter_there_was(copied):
+    info = json.loads((copied / "classifier.json").read_text())
+    assert (info["input"].pop("interpolation"), info["input"].pop("antialias")) == ("bilinear", True)
+    (copied / "classifier.json").write_text(json.dumps(info))
+    assert bundle.read_info(copied).size == SIZE
 
 
 def test_the_weights_are_plain_named_arrays(saved, network):
@@ -135,7 +166,7 @@ print([name for name in ("keras", "tensorflow", "scipy", "sklearn", "matplotlib"
 def test_saving_again_replaces_the_bundle(saved, copied, network):
     before = bundle.read_info(copied)
     model = graph.add_head(
-        graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True), head_weights()
+        graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True), HEAD, head_weights()
     )
     bundle.save(copied, model, {}, classes=CLASSES[::-1], size=SIZE, precision="f32", provenance=PROVENANCE)
     assert bundle.read_info(copied).classes == before.classes[::-1]
@@ -166,6 +197,8 @@ def test_other_folders_are_refused(copied, tmp_path_factory):
         ({"files": {"../x": {"sha256": "", "bytes": 1}}}, "must list exactly"),
         ({"classes": 5}, "cannot be read"),
         ({"surprise": 1}, "unknown key"),
+        ({"input": {**info["input"], "resize": "squash"}}, "cannot be read"),
+        ({"input": {**info["input"], "interpolation": "lanczos"}}, "cannot be read"),
     ]:
         (copied / "classifier.json").write_text(json.dumps({**info, **change}))
         with pytest.raises(ClassifierError, match=message):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import CacheError
+from headstart.features import arrays
 from headstart.features.cache import FeatureCache, Space
 
 SPACE = Space(
@@ -69,20 +70,59 @@ def test_a_damaged_shard_counts_as_missing_and_is_removed(tmp_path, damage):
     assert not victim.exists()
 
 
+SHARD = 512 + 10 * (32 + 28)
+"""Bytes of a shard of ten features."""
+
+
+def fill_long_ago(folder: Path, shards: int) -> None:
+    """Write shards of ten features as other studies did, the first before the second, and so on."""
+    for number in range(shards):
+        known = set(folder.rglob("*.shard"))
+        FeatureCache(folder).write(SPACE, keys_of(10, 10 * number), values_of(10))
+        [shard] = set(folder.rglob("*.shard")) - known
+        os.utime(shard, (number, number))
+
+
+def missing_of(folder: Path, shards: int) -> list[int]:
+    return [FeatureCache(folder).missing(SPACE, keys_of(10, 10 * number)) for number in range(shards)]
+
+
 def test_above_the_limit_the_longest_unused_goes_first(tmp_path):
-    size = 512 + 10 * (32 + 28)
-    cache = FeatureCache(tmp_path, limit_bytes=2 * size)
-    for number in range(2):
-        known = set(tmp_path.rglob("*.shard"))
-        cache.write(SPACE, keys_of(10, 10 * number), values_of(10))
-        [shard] = set(tmp_path.rglob("*.shard")) - known
-        os.utime(shard, (number, number))  # used long ago, the first before the second
-    cache.read(SPACE, keys_of(1, 0))
-    for shard in tmp_path.rglob("*.shard"):
-        if shard.stat().st_mtime > 1:
-            os.utime(shard, (100, 100))  # reading marks what it uses; here only the order counts
-    cache.write(SPACE, keys_of(10, 20), values_of(10))
-    assert [cache.missing(SPACE, keys_of(10, start)) for start in (0, 10, 20)] == [0, 10, 0]
+    fill_long_ago(tmp_path, 3)
+    FeatureCache(tmp_path).read(SPACE, keys_of(1, 0))  # another study uses the first again
+    FeatureCache(tmp_path, limit_bytes=3 * SHARD).write(SPACE, keys_of(10, 30), values_of(10))
+    assert missing_of(tmp_path, 4) == [0, 10, 0, 0]
+
+
+@pytest.mark.parametrize("ask", [FeatureCache.read, FeatureCache.missing])
+def test_what_a_study_asked_for_makes_no_room(tmp_path, ask):
+    fill_long_ago(tmp_path, 3)
+    cache = FeatureCache(tmp_path, limit_bytes=3 * SHARD)
+    ask(cache, SPACE, keys_of(1, 0))
+    cache.write(SPACE, keys_of(10, 30), values_of(10))
+    cache.write(SPACE, keys_of(10, 40), values_of(10))
+    assert missing_of(tmp_path, 5) == [0, 10, 10, 0, 0]
+
+
+def test_what_finds_no_room_beside_what_is_in_use_is_not_kept(tmp_path):
+    fill_long_ago(tmp_path, 1)
+    cache = FeatureCache(tmp_path, limit_bytes=2 * SHARD)
+    for number in range(1, 5):
+        cache.write(SPACE, keys_of(10, 10 * number), values_of(10, seed=number))
+    assert missing_of(tmp_path, 5) == [10, 0, 0, 10, 10]
+    np.testing.assert_array_equal(cache.read(SPACE, keys_of(10, 10))[0], values_of(10, seed=1))
+    cache.write(dataclasses.replace(SPACE, view="flip"), keys_of(40), values_of(40))
+    assert missing_of(tmp_path, 3) == [10, 0, 0], "nothing goes for what cannot fit"
+
+
+def test_features_too_large_for_the_memory_are_mapped(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "limit_bytes", lambda: 200)
+    cache, keys, values = FeatureCache(tmp_path), keys_of(10), values_of(10)
+    cache.write(SPACE, keys, values)
+    features, found = cache.read(SPACE, keys[::-1])
+    assert isinstance(features, np.memmap)
+    assert found.all()
+    np.testing.assert_array_equal(features, values[::-1])
 
 
 def test_info_and_clear(tmp_path):
@@ -91,7 +131,7 @@ def test_info_and_clear(tmp_path):
     cache.write(SPACE, keys_of(4), values_of(4))
     [info] = cache.info()
     assert info.features == 4
-    assert "mobilenet 224x224" in info.description
+    assert info.description == "mobilenet 224x224 end average openvino-1 f32"
     part = next(tmp_path.rglob("*.shard")).with_name(".x.part")
     part.touch()
     assert cache.clear() >= info.size_bytes
@@ -101,6 +141,14 @@ def test_info_and_clear(tmp_path):
     assert not part.exists()
     assert cache.info() == ()
     assert cache.missing(SPACE, keys_of(4)) == 4
+
+
+def test_info_names_cuts_and_views(tmp_path):
+    cache = FeatureCache(tmp_path)
+    space = dataclasses.replace(SPACE, cut="layer 130", pooling="none", view="flip, seed 0, version 1")
+    cache.write(space, keys_of(1), values_of(1))
+    [info] = cache.info()
+    assert info.description == "mobilenet 224x224 cut at layer 130 openvino-1 f32 view: flip, seed 0, version 1"
 
 
 def test_info_counts_no_features_in_damaged_shards(tmp_path):

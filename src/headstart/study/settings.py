@@ -22,6 +22,7 @@ from headstart.recipe import (
     Training,
 )
 from headstart.recipe.lists import read_class_names, read_removals
+from headstart.study.tuning import tuned_layers
 
 SMALL_CNN = "small_cnn"
 CONTROL_RATE = 1e-3
@@ -56,7 +57,6 @@ OPTION_OF_KEY = {
 
 # Fine-tuning: the head first, then the last part of the backbone with it, slowly and with fixed statistics of batch
 # normalisation.
-TUNED_SHARE = 0.35
 TUNED_HEAD_RATE = 1e-3
 TUNED_RATE = 1e-4
 TUNED_HEAD_EPOCHS = 5
@@ -228,7 +228,7 @@ def _finetuned(settings: Settings, name: str) -> Candidate:
     frozen = _candidate(settings, name, TUNED_HEAD_RATE)
     tuned = Phase(
         epochs=settings.epochs,
-        trainable=f"last {max(1, round(TUNED_SHARE * backbone.layers))}",
+        trainable=f"last {tuned_layers(backbone, frozen.image_size)}",
         learning_rate=TUNED_RATE,
         schedule=Schedule("cosine"),
         batch_normalization="inference",

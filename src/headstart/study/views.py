@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data import augment
+from headstart.features.arrays import joined
 from headstart.study.parts import Parts, Rows
 
 Pixels = NDArray[np.uint8]
@@ -38,7 +39,7 @@ class Copies:
 
     def assembled(self, originals: NDArray[np.generic], copies: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
         """Return originals ``(images, ...)`` and the copies of every view ``(training images, ...)`` as one array."""
-        return np.concatenate([originals, *copies]) if copies else originals
+        return joined([originals, *copies])
 
     def _first(self, view: int) -> int:
         return len(self._parts.rows) + view * len(self.source)
