@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import time
 import uuid
 import zlib
@@ -89,6 +90,8 @@ class FeatureCache:
         self.folder = folder / "features"
         self.limit_bytes = _limit_from_environment() if limit_bytes is None else limit_bytes
         self._in_use: set[Path] = set()
+        # two threads that write at once would both take the last room
+        self._writing = threading.Lock()
 
     def read(self, space: Space, keys: Sequence[str]) -> tuple[NDArray[np.generic] | None, NDArray[np.bool_]]:
         """Look up features by the images' hex SHA-256.
@@ -138,13 +141,10 @@ class FeatureCache:
         Raises:
             CacheError: the folder cannot be written.
         """
-        if not self._make_room(_HEADER_BYTES + KEY_BYTES * len(keys) + values.nbytes):
-            return
         try:
-            try:
-                self._add(space, keys, values)
-            except _CLEARED:
-                self._add(space, keys, values)
+            with self._writing:
+                if self._make_room(_HEADER_BYTES + KEY_BYTES * len(keys) + values.nbytes):
+                    self._add(space, keys, values)
         except OSError as error:
             raise CacheError(
                 f"Cannot write to the cache {self.folder}: {error.strerror}. Free some space, or choose another "
@@ -152,11 +152,16 @@ class FeatureCache:
             ) from error
 
     def _add(self, space: Space, keys: Sequence[str], values: NDArray[np.generic]) -> None:
-        folder = self._folder(space)
-        if not (folder / SPACE_FILE).exists():
-            storage.write_json(folder / SPACE_FILE, space)
-        path = folder / f"{uuid.uuid4().hex}.shard"
+        path = self._folder(space) / f"{uuid.uuid4().hex}.shard"
         self._in_use.add(path)
+        try:
+            self._add_shard(path, space, keys, values)
+        except _CLEARED:
+            self._add_shard(path, space, keys, values)
+
+    def _add_shard(self, path: Path, space: Space, keys: Sequence[str], values: NDArray[np.generic]) -> None:
+        if not (path.parent / SPACE_FILE).exists():
+            storage.write_json(path.parent / SPACE_FILE, space)
         _write_shard(path, keys, values)
 
     def milliseconds_per_image(self, space: Space) -> float | None:

@@ -157,7 +157,9 @@ class _Measurement:
         for epochs, settings in _phases(first.settings):
             compiling, step = self._step_seconds(network, dataclasses.replace(first, settings=settings, epochs=1))
             trainings = sum(job.epochs for job in (*jobs, finals)) / first.epochs
-            seconds += compiling + trainings * epochs * steps * step
+            # what a frozen part gives is computed once, and the head alone is next to nothing
+            passes = 1 if settings.trainable == "none" and not first.fresh else epochs
+            seconds += compiling + trainings * passes * steps * step
         return seconds
 
     def _step_seconds(self, network: Network, job: Job) -> tuple[float, float]:
