@@ -37,15 +37,24 @@ CLASSES, BATCH, RATE = 5, 32, 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A backbone, its image size, what trains, and how many times faster that is to be."""
+    """A backbone, its image size, what trains, the units of the head's hidden layers, and the aim."""
 
     backbone: str
     side: int
     trainable: str
+    dense: tuple[int, ...]
     target: float
 
+    @property
+    def head(self) -> Head:
+        """The head that the report put on this backbone, without its dropout."""
+        return Head(layers=tuple(f"dense {units}" for units in self.dense))
 
-SETTINGS = (Setting("resnet50", 256, "last 4", 10.0), Setting("mobilenet_v2", 160, "from 130", 2.5))
+
+SETTINGS = (
+    Setting("resnet50", 256, "last 4", (1024, 1024), 10.0),
+    Setting("mobilenet_v2", 160, "from 130", (64,), 2.5),
+)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -65,7 +74,6 @@ class Bench:
         scale = setting.side // 8
         self.pixels = coarse.repeat(scale, axis=1).repeat(scale, axis=2)
         self.labels = random.integers(0, CLASSES, images)
-        self.head = Head()
         self.network = self._network()
         self.start = first_layer(setting.trainable, len(self.network.layers))
         self.bytes_per_image = 4 * sum(int(np.prod(shape)) for shape in crossing_shapes(self.network, self.start))
@@ -80,8 +88,10 @@ class Bench:
         keras, network = keras_module(), self._network()
         for layer in network.layers[: self.start]:
             layer.trainable = False
-        pooled = keras.layers.GlobalAveragePooling2D()(network.output)
-        model = keras.Model(network.input, keras.layers.Dense(CLASSES, activation="softmax")(pooled))
+        values = keras.layers.GlobalAveragePooling2D()(network.output)
+        for units in self.setting.dense:
+            values = keras.layers.Dense(units, activation="relu")(values)
+        model = keras.Model(network.input, keras.layers.Dense(CLASSES, activation="softmax")(values))
         model.compile(keras.optimizers.Adam(RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
         inputs = self.backbone.preprocessing.apply(self.pixels)
         return lambda: model.fit(inputs, self.labels, batch_size=BATCH, epochs=1, verbose=0)
@@ -102,13 +112,13 @@ class Bench:
 
     def tuner(self) -> FineTuner:
         """Return headstart's training from the cut."""
-        return FineTuner(self.network, self.head, CLASSES, preprocessing=None, start=self.start)
+        return FineTuner(self.network, self.setting.head, CLASSES, preprocessing=None, start=self.start)
 
     def job(self, epochs: int) -> Job:
         """Return a training on all images."""
         settings = Training(epochs, BATCH, Optimizer("adam", RATE), trainable=self.setting.trainable)
         rows = np.arange(len(self.labels))
-        return Job("bench", self.head, settings, epochs, rows, None, order_seed=0, init_seed=0, dropout_seed=0)
+        return Job("bench", self.setting.head, settings, epochs, rows, None, order_seed=0, init_seed=0, dropout_seed=0)
 
     def fit(self, tuner: FineTuner, features: np.ndarray, epochs: int) -> Fit:
         """Train from the cut."""

@@ -13,10 +13,10 @@ from headstart import storage
 from headstart.errors import UsageError, did_you_mean
 from headstart.evaluation.results import Summary
 from headstart.progress import SILENT, Progress
-from headstart.recipe import Candidate, Optimizer, Protocol, Recipe, Training
+from headstart.recipe import Candidate, Optimizer, Protocol, Recipe, Training, check
 from headstart.recipe.reader import Draft, read
 from headstart.study.layers import CandidateLayers, candidate_layers
-from headstart.study.networks import network_problems, with_sizes
+from headstart.study.networks import network_problems, resolved
 from headstart.study.plan import Plan, make_plan
 from headstart.study.settings import Settings, recipe_from
 
@@ -88,15 +88,16 @@ def read_recipe(recipe: str | Path, overrides: Sequence[str] = (), *, only: Sequ
     Raises:
         UsageError: everything that is wrong with it, also what only its networks can tell, one line per problem.
     """
-    return with_sizes(_chosen(_sound_draft(recipe, overrides).recipe(), only))
+    return _chosen(_sound_draft(recipe, overrides).recipe(), only)
 
 
 def _sound_draft(recipe: str | Path, overrides: Sequence[str]) -> Draft:
     draft = read(recipe, overrides)
-    problems = dict.fromkeys([*draft.problems, *network_problems(draft.candidates)])
+    candidates = resolved(draft.candidates)
+    problems = [*draft.problems, *network_problems(draft.candidates), *check.twin_problems(candidates)]
     if problems:
-        raise UsageError("\n".join(problems))
-    return draft
+        raise UsageError("\n".join(dict.fromkeys(problems)))
+    return dataclasses.replace(draft, candidates=candidates)
 
 
 def _chosen(recipe: Recipe, only: Sequence[str]) -> Recipe:
@@ -153,12 +154,12 @@ def run(
     draft = _sound_draft(recipe, overrides)
     for note in draft.notes:
         progress.say(note)
-    resolved = with_sizes(_chosen(draft.recipe(), only))
+    chosen = _chosen(draft.recipe(), only)
     folder = Path(weights_dir) if weights_dir else None
-    table = read_table(data, rules=resolved.data, progress=progress, cache=storage.cache_folder())
-    plan = make_plan(table, resolved, weights_dir=folder, folds_asked=resolved.protocol.kind == "folds")
-    if resolved.classes and set(table.classes) != set(resolved.classes):
-        progress.say(f"The recipe was written for the classes {', '.join(resolved.classes)}; these images show others.")
+    table = read_table(data, rules=chosen.data, progress=progress, cache=storage.cache_folder())
+    plan = make_plan(table, chosen, weights_dir=folder, folds_asked=draft.asks_for_folds)
+    if chosen.classes and set(table.classes) != set(chosen.classes):
+        progress.say(f"The recipe was written for the classes {', '.join(chosen.classes)}; these images show others.")
     return execute(plan, out=out, fresh=fresh, progress=progress)
 
 

@@ -122,8 +122,16 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
     _number("--dropout", 0.0, "Share dropped before the output and after every hidden layer."),
     _number("--l2", 0.0, "L2 penalty on the head's kernels."),
     click.option("--logistic", is_flag=True, help="Also logistic regression on every frozen backbone."),
-    click.option("--finetune", is_flag=True, help="Also train the last part of every pretrained backbone."),
-    _word("--augment", "none", "Changed copies of training images: none, flip, views or fresh (anew every epoch)."),
+    click.option(
+        "--finetune",
+        is_flag=True,
+        help="Also train the head for 5 epochs, then the end of every pretrained backbone for --epochs, with Adam.",
+    ),
+    _word(
+        "--augment",
+        "none",
+        "Changed copies of training images: none, flip, views, or fresh (anew every epoch, where layers train).",
+    ),
     _number("--label-smoothing", 0.0, "Share of the target that is spread over all classes."),
     _word("--class-weights", "none", "none or balanced: rare classes count more in training."),
     _number("--test-fraction", 0.2, "Share of every class that is sealed for the test."),

@@ -140,19 +140,77 @@ def test_each_regime_has_its_learner(change, learner):
 
 def test_all_that_networks_can_tell_is_said_at_once():
     candidates = [
-        dataclasses.replace(FROZEN, backbone="mobilnet"),
-        dataclasses.replace(FROZEN, image_size=16),
-        dataclasses.replace(FROZEN, train=Training(trainable="last 500")),
-        dataclasses.replace(FROZEN, train=Training(trainable="from conv_pw_13x")),
-        dataclasses.replace(FROZEN, train=Training(phases=(Phase(1, "from 86"),))),
+        dataclasses.replace(FROZEN, name="a", backbone="mobilnet"),
+        dataclasses.replace(FROZEN, name="b", image_size=16, train=Training(trainable="last 500")),
+        dataclasses.replace(FROZEN, name="c", train=Training(trainable="from conv_pw_13x")),
+        dataclasses.replace(FROZEN, name="d", train=Training(phases=(Phase(1, "from 86"),))),
+        dataclasses.replace(FROZEN, name="e", backbone="small_cnn", weights="imagenet"),
+        dataclasses.replace(FROZEN, name="f", backbone="efficientnet_b0", colour="grey"),
     ]
     found = network_problems(candidates)
-    assert [line.partition(":")[0].partition(" =")[0] for line in found] == [
-        "backbone", "image_size", "train.trainable", "train.trainable", "train.phases[0].trainable",
-    ]  # fmt: skip
+    assert [(line.partition(":")[0].partition(" =")[0], line[-12:]) for line in found] == [
+        ("backbone", "candidate a)"),
+        ("image_size", "candidate b)"),
+        ("train.trainable", "candidate b)"),
+        ("train.trainable", "candidate c)"),
+        ("train.phases[0].trainable", "candidate d)"),
+        ("weights", "candidate e)"),
+        ("colour", "candidate f)"),
+    ]
     assert "Did you mean 'mobilenet'" in found[0]
     assert "last 1 to last 86" in found[2]
     assert "Did you mean 'conv_pw_13" in found[3]
+
+
+def test_problems_of_words_and_of_networks_come_together(tmp_path):
+    (tmp_path / "bad.toml").write_text(
+        'weights = "random"\n[train]\nepochs = 0\nepocs = 3\n[[candidate]]\nbackbone = "MobileNet"\n'
+        '[[candidate]]\nname = "again"\nbackbone = "mobilenet"\nimage_size = 224\n'
+        '[[candidate]]\nname = "cut"\nbackbone = "mobilenet"\ntrain.trainable = "from nowhere"\n'
+    )
+    with pytest.raises(UsageError) as caught:
+        api.read_recipe(tmp_path / "bad.toml")
+    text = str(caught.value)
+    assert "train.epochs must be between" in text
+    assert "train.epocs" in text
+    assert "train.trainable = 'from nowhere'" in text
+    assert "are equal" in text
+
+
+def test_only_some_candidates_of_a_recipe():
+    recipe = api.read_recipe("mnist-vgg16", only=["vgg16-sgd-random"])
+    assert [one.id for one in recipe.candidates] == ["vgg16-sgd-random"]
+    assert {row.candidate for row in recipe.published} == {"vgg16-sgd-random"}
+    with pytest.raises(UsageError, match="Did you mean 'vgg16-sgd-random'"):
+        api.read_recipe("mnist-vgg16", only=["vgg16-sgd-randm"])
+
+
+def test_a_small_cnn_with_phases_is_as_deep_as_its_images_make_it(finished, tmp_path, monkeypatch):
+    phased = dataclasses.replace(
+        FROZEN, name="phased", backbone="small_cnn", image_size=8, train=Training(1, phases=(Phase(1, "last 3"),))
+    )
+    result = run(finished, tmp_path / "run", monkeypatch, phased)
+    assert result.summary.candidates[0].status == "done"
+
+
+def test_the_contact_sheet_finds_the_augmented_candidate_of_a_network(finished, tmp_path, monkeypatch):
+    plain = dataclasses.replace(
+        FROZEN, name="plain", backbone="small_cnn", image_size=8, train=Training(1, trainable="all")
+    )
+    changed = dataclasses.replace(plain, name="changed", augmentation=Augmentation(fresh=("flip",)))
+    result = run(finished, tmp_path / "run", monkeypatch, plain, changed)
+    operations = [row.operation for row in RunFolder(result.folder).pictures() if row.kind == "augmentation"]
+    assert operations[:2] == ["original", "flip"]
+
+
+def test_a_corrected_sentence_does_not_make_another_study(finished):
+    table = read_table(finished.data)
+    recipe = Recipe((FROZEN,))
+    ids = {
+        make_plan(table, one, weights_dir=None, folds_asked=False).study_id
+        for one in (recipe, dataclasses.replace(recipe, title="A", unknown=("b",), source="c"))
+    }
+    assert len(ids) == 1
 
 
 def test_a_plan_refuses_what_networks_cannot_do(finished):

@@ -337,8 +337,7 @@ def test_features_from_the_cut_train_as_pixels_do(tuner, pixels, labels, tmp_pat
 def test_what_does_not_fit_in_memory_is_computed_in_every_step(tuner, pixels, labels, monkeypatch):
     job = make_job(trainable="none", phases=HEAD_THEN_TAIL)
     expected = tuner.fit(pixels, labels, job, monitor="loss")
-    monkeypatch.setattr(finetune, "ALWAYS_KEPT_BYTES", 1)
-    monkeypatch.setattr(finetune.machine, "memory_bytes", lambda: None)
+    monkeypatch.setattr(finetune, "limit_bytes", lambda: 1)
     fit = tuner.fit(pixels, labels, job, monitor="loss")
     assert softmax(fit.validation_logits) == pytest.approx(softmax(expected.validation_logits), abs=1e-5)
     assert [row.train.loss for row in fit.history] == pytest.approx([row.train.loss for row in expected.history])

@@ -49,7 +49,7 @@ def find(name: str) -> Backbone:
     row = by_letters.get(_letters(name))
     if row is None:
         hint = did_you_mean(name.lower(), CATALOG)
-        raise UsageError(f"There is no backbone {name!r}.{hint} Available: {', '.join(CATALOG)}.")
+        raise UsageError(f"There is no backbone {name!r}.{hint} All {len(CATALOG)} are listed by: headstart backbones")
     return row
 
 

@@ -30,7 +30,8 @@ def crossing(network: keras.Model, start: int) -> tuple[Any, ...]:
         UsageError: a layer that is used several times would fall on both sides, or there is no such layer.
     """
     cut = _Cut(network, start)
-    return tuple(tensor for tensor in cut.made() if id(tensor) in cut.wanted())
+    wanted = cut.wanted()
+    return tuple(tensor for tensor in cut.made() if id(tensor) in wanted)
 
 
 def crossing_shapes(network: keras.Model, start: int) -> tuple[tuple[int, ...], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from headstart.errors import did_you_mean
 from headstart.recipe.cuts import is_cut
@@ -85,11 +85,17 @@ def candidates_problems(candidates: Sequence[Candidate]) -> list[str]:
     return [*each_problems(candidates), *twin_problems(candidates)]
 
 
-def each_problems(candidates: Sequence[Candidate]) -> list[str]:
-    """Return what is wrong with each of the candidates; a line says whose it is unless it is everyone's."""
+def each_problems(
+    candidates: Sequence[Candidate], problems_of: Callable[[Candidate], Iterable[str]] | None = None
+) -> list[str]:
+    """Return what is wrong with each of the candidates; a line says whose it is unless it is everyone's.
+
+    Args:
+        problems_of: what finds the problems of one; by default ``candidate_problems``.
+    """
     owners: dict[str, list[str]] = {}
     for one in candidates:
-        for line in dict.fromkeys(candidate_problems(one)):
+        for line in dict.fromkeys((problems_of or candidate_problems)(one)):
             owners.setdefault(line, []).append(one.id)
     return [line if len(ids) == len(candidates) else f"{line} ({_named(ids)})" for line, ids in owners.items()]
 
@@ -130,6 +136,10 @@ def candidate_problems(candidate: Candidate) -> list[str]:
         problems.append(f"image_size must be between 8 and 4096 pixels. Received: {candidate.image_size}.")
     if candidate.head.output == "logistic" and (candidate.tunes or candidate.train.phases):
         problems.append("head.output = 'logistic' needs a frozen backbone and one phase. Leave out train.trainable.")
+    if candidate.head.output == "logistic" and candidate.augmentation.fresh:
+        problems.append(
+            "augmentation.fresh changes images in every epoch; head.output = 'logistic' has none. Use views."
+        )
     return problems
 
 

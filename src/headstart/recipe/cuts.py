@@ -16,11 +16,6 @@ def is_cut(trainable: str) -> bool:
     return trainable in ("none", "all") or bool(NAMED.fullmatch(trainable) or NUMBERED.fullmatch(trainable))
 
 
-def needs_names(trainable: str) -> bool:
-    """Tell whether only the names of the network's layers say where the tail begins."""
-    return trainable not in ("none", "all") and not NUMBERED.fullmatch(trainable)
-
-
 def first_layer(trainable: str, layers: int, names: Sequence[str] = ()) -> int:
     """Return the number of the first layer that trains: 0 for all, ``layers`` for none.
 

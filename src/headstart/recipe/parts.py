@@ -160,7 +160,7 @@ class Training:
             Keras layers, ``from N`` (layers numbered from 0, the input is 0) or ``from NAME`` of a layer.
         batch_normalization: of layers that train: ``training`` (statistics of the batch, moving statistics follow) or
             ``inference`` (moving statistics are used and stay; scale and shift train).
-        patience: epochs without a better monitor after which training stops; 0: never.
+        patience: epochs without a better monitor after which training stops, counted through all phases; 0: never.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
         class_weights: ``none``, or ``balanced``: images / (classes * images of the class).
         phases: what follows the first phase.

@@ -31,7 +31,8 @@ MOST_CANDIDATES = 10_000
 class Draft:
     """What could be read of a recipe, and everything that is wrong with it, one line each.
 
-    ``candidates`` are those that could be built; ``notes`` are worth saying, but nothing is wrong.
+    ``candidates`` are those that could be built; ``notes`` are worth saying, but nothing is wrong. ``asks_for_folds``:
+    the text says folds, and does not leave them to the default.
     """
 
     candidates: tuple[Candidate, ...]
@@ -46,6 +47,7 @@ class Draft:
     published: tuple[PublishedValue, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    asks_for_folds: bool = False
 
     def recipe(self) -> Recipe:
         """Return the recipe.
@@ -141,6 +143,7 @@ class _Reading:
             unknown=tuple(top.get("unknown", ())),
             published=published,
             notes=tuple(self._notes),
+            asks_for_folds=protocol.get("kind") == "folds" or ("folds" in protocol and "kind" not in protocol),
         )
         found = map(_one_line, [*problems, *_range_problems(draft)])
         return dataclasses.replace(draft, problems=tuple(dict.fromkeys(found)))

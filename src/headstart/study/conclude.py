@@ -71,7 +71,9 @@ def train_finals(
 
 
 def _final_epochs(judged: Judged, result: CandidateResult, protocol: Protocol) -> int:
-    return min(final_epochs(result, protocol.final_epochs), epochs_of(judged.candidate))
+    if judged.candidate.head.output == "logistic":
+        return epochs_of(judged.candidate)
+    return final_epochs(result, protocol.final_epochs)
 
 
 def _by_learner(chosen: Sequence[tuple[Judged, int]]) -> list[tuple[Learner, list[tuple[Judged, int]]]]:

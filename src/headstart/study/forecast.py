@@ -81,7 +81,8 @@ class _Measurement:
         images = len(self._parts.rows)
         if any(missing.values()):
             seconds += min(images, max(missing.values())) * self._decoding()
-        size = sum(missing[one.name] * self._values(one) for one in networks if one.learner != WHOLE)
+        new = [one for one in networks if one.learner != WHOLE and missing[one.name]]
+        size = sum(missing[one.name] * self._values(one) for one in new)
         return Forecast(seconds, size * BYTES_PER_VALUE)
 
     def _network(self, network: Network) -> float:

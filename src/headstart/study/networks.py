@@ -18,8 +18,8 @@ from headstart.data.decode import RESIZE_VERSION, Resize
 from headstart.errors import UsageError, WeightsError
 from headstart.features.cache import Space
 from headstart.features.trunk import Engine
-from headstart.recipe import Candidate, DataRules, Recipe
-from headstart.recipe.cuts import first_layer
+from headstart.recipe import Candidate, DataRules, Recipe, check
+from headstart.recipe.cuts import first_layer, is_cut
 
 HEADS, TAIL, WHOLE = "heads", "tail", "whole"
 ORIGINAL = "original"
@@ -96,41 +96,54 @@ class Network:
         )
 
 
-def network_problems(candidates: Iterable[Candidate]) -> list[str]:
+def network_problems(candidates: Sequence[Candidate]) -> list[str]:
     """Return what is wrong with candidates as only their networks can tell, one line per problem."""
-    return list(dict.fromkeys(line for one in candidates for line in _candidate_problems(one)))
+    return check.each_problems(candidates, _problems)
 
 
-def _candidate_problems(candidate: Candidate) -> Iterator[str]:
+def _problems(candidate: Candidate) -> Iterator[str]:
     try:
         backbone = catalog.find(candidate.backbone)
     except UsageError as error:
         yield f"backbone: {error}"
         return
-    try:
-        backbone.check_size(candidate.image_size or backbone.default_size)
-    except UsageError as error:
-        yield f"image_size: {error}"
-        return
-    try:
-        backbone.input_preprocessing(candidate.preprocessing, candidate.colour)
-    except UsageError as error:
-        yield f"colour: {error}"
-    keys = ["train.trainable", *(f"train.phases[{number}].trainable" for number in range(len(candidate.train.phases)))]
-    for key, cut in zip(keys, candidate.train.cuts, strict=True):
+    size = _size(candidate)
+    if not backbone.pretrained and candidate.weights == "imagenet":
+        yield f"weights: {backbone.name} has no pretrained weights. Say weights = 'random'."
+    for key, question in (
+        ("image_size", lambda: backbone.check_size(size)),
+        ("colour", lambda: backbone.input_preprocessing(candidate.preprocessing, candidate.colour)),
+    ):
         try:
-            _first_layer(cut, candidate)
-        except ValueError as error:
-            yield f"{key} = {cut!r}: {candidate.backbone}: {error}"
+            question()
+        except UsageError as error:
+            yield f"{key}: {error}"
+    yield from _cut_problems(candidate, backbone)
 
 
-def with_sizes(recipe: Recipe) -> Recipe:
-    """Return the recipe with every candidate's image size spelled out."""
-    return dataclasses.replace(recipe, candidates=tuple(_with_size(one) for one in recipe.candidates))
+def _cut_problems(candidate: Candidate, backbone: Backbone) -> Iterator[str]:
+    phases = range(len(candidate.train.phases))
+    keys = ["train.trainable", *(f"train.phases[{number}].trainable" for number in phases)]
+    for key, cut in zip(keys, candidate.train.cuts, strict=True):
+        if cut not in ("none", "all") and is_cut(cut):
+            names = _layer_names(backbone, max(_size(candidate), backbone.minimum_size))
+            try:
+                first_layer(cut, len(names), names)
+            except ValueError as error:
+                yield f"{key} = {cut!r}: {backbone.name}: {error}"
 
 
-def _with_size(candidate: Candidate) -> Candidate:
-    return dataclasses.replace(candidate, image_size=_size(candidate))
+def resolved(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Return candidates with the catalogue's name of their backbone and their image size spelled out."""
+    return tuple(_resolved(one) for one in candidates)
+
+
+def _resolved(candidate: Candidate) -> Candidate:
+    try:
+        backbone = catalog.find(candidate.backbone).name
+    except UsageError:
+        return candidate
+    return dataclasses.replace(candidate, backbone=backbone, image_size=_size(candidate))
 
 
 def _size(candidate: Candidate) -> int:
@@ -143,13 +156,12 @@ def _layer_names(backbone: Backbone, size: int) -> tuple[str, ...]:
     return tuple(layer.name for layer in architectures.outline(backbone, image_size=size).layers)
 
 
-def _first_layer(cut: str, candidate: Candidate) -> int:
-    """Return the number of the first layer that trains; the network is built only where its layers matter."""
-    backbone = catalog.find(candidate.backbone)
-    if cut in ("none", "all"):
-        return first_layer(cut, backbone.layers)
-    names = _layer_names(backbone, _size(candidate))
-    return first_layer(cut, len(names), names)
+def _start(candidate: Candidate) -> int:
+    """Return the number of the first layer that trains in any phase; the number of layers when none does."""
+    if set(candidate.train.cuts) == {"all"}:
+        return 0
+    names = _layer_names(catalog.find(candidate.backbone), _size(candidate))
+    return min(first_layer(cut, len(names), names) for cut in candidate.train.cuts)
 
 
 def learner_of(candidate: Candidate) -> str:
@@ -158,7 +170,7 @@ def learner_of(candidate: Candidate) -> str:
         return WHOLE
     if not candidate.tunes and not candidate.train.phases:
         return HEADS
-    return TAIL if min(_first_layer(cut, candidate) for cut in candidate.train.cuts) else WHOLE
+    return TAIL if _start(candidate) else WHOLE
 
 
 def make_networks(recipe: Recipe, weights_dir: Path | None) -> tuple[Network, ...]:
@@ -191,12 +203,9 @@ def _shared(candidate: Candidate) -> Hashable:
     return (candidate.backbone, candidate.weights, candidate.tunes, learner, image, mine)
 
 
-def _start(candidate: Candidate) -> int:
-    return min(_first_layer(cut, candidate) for cut in candidate.train.cuts)
-
-
 def _network(name: str, candidates: Sequence[Candidate], recipe: Recipe, weights_dir: Path | None) -> Network:
     first, backbone = candidates[0], catalog.find(candidates[0].backbone)
+    learner = learner_of(first)
     return Network(
         name=name,
         backbone=backbone,
@@ -204,8 +213,8 @@ def _network(name: str, candidates: Sequence[Candidate], recipe: Recipe, weights
         size=input_size(first, recipe.data),
         seed=recipe.protocol.seed,
         preprocessing=backbone.input_preprocessing(first.preprocessing, first.colour),
-        learner=learner_of(first),
-        start=_start(first),
+        learner=learner,
+        start=backbone.layers if learner == HEADS else _start(first),
         pooling=first.head.pooling,
         views=first.augmentation.views,
         candidates=tuple(candidates),

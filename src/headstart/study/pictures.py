@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from headstart.data import augment, decode
 from headstart.data.decode import Resize
+from headstart.recipe import Augmentation, Candidate
 from headstart.runs.folder import PictureRow, PredictionBlock
 from headstart.study.judge import final_job
 from headstart.study.networks import Network
@@ -49,7 +50,7 @@ def pictures(plan: Plan, parts: Parts, test: PredictionBlock) -> Iterator[tuple[
 
 def _augmented(plan: Plan, parts: Parts) -> Iterator[tuple[PictureRow, bytes]]:
     """Yield some training images, each followed by changed copies as the first augmented candidate trains on them."""
-    network = next((one for one in plan.networks if _operations(one)), None)
+    network = next((one for one in plan.networks if _augmented_candidate(one)), None)
     if network is None:
         return
     number = 0
@@ -62,9 +63,8 @@ def _augmented(plan: Plan, parts: Parts) -> Iterator[tuple[PictureRow, bytes]]:
             number += 1
 
 
-def _operations(network: Network) -> tuple[str, ...]:
-    fresh = next((one.augmentation.fresh for one in network.candidates), ())
-    return (*network.views, *fresh)
+def _augmented_candidate(network: Network) -> Candidate | None:
+    return next((one for one in network.candidates if one.augmentation != Augmentation()), None)
 
 
 def _changed(network: Network, plan: Plan, parts: Parts, position: int, pixels: Pixels) -> Iterator[tuple[str, Pixels]]:
@@ -73,9 +73,10 @@ def _changed(network: Network, plan: Plan, parts: Parts, position: int, pixels: 
     copies = Copies(parts, network.views, network.seed)
     for view in network.views:
         yield view, copies.change(view)(pixels[None], [position])[0]
-    fresh = network.candidates[0].augmentation.fresh
-    if fresh:
-        seed = final_job(network.candidates[0], parts.train, 1, plan.recipe.protocol.seed).augment_seed
+    candidate = _augmented_candidate(network)
+    fresh = candidate.augmentation.fresh if candidate else ()
+    if candidate and fresh:
+        seed = final_job(candidate, parts.train, 1, plan.recipe.protocol.seed).augment_seed
         for epoch in range(1, DRAWN + 1):
             rows = np.array([position])
             yield ", ".join(fresh), augment.fresh_batch(pixels[None], fresh, seed=seed, epoch=epoch, rows=rows)[0]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data.decode import Resize
+from headstart.features.arrays import joined
 from headstart.features.extract import Extraction, ImageSet, Request, decode_all, extract
 from headstart.features.trunk import Trunk
 from headstart.study.attempt import attempt
@@ -37,6 +39,7 @@ class Preparation:
     def __init__(self, plan: Plan, parts: Parts, workshop: Workshop, place: Workplace) -> None:
         self._plan, self._parts, self._workshop, self._place = plan, parts, workshop, place
         self._goal = Goal(classes=len(plan.table.classes), monitor=plan.recipe.protocol.monitor)
+        self._pixels: dict[Resize, NDArray[np.uint8]] = {}
         self._images = ImageSet(
             keys=tuple(row.sha256 for row in parts.rows),
             encoded=lambda position: plan.encoded(parts.rows[position]),
@@ -50,6 +53,7 @@ class Preparation:
         for network in self._plan.networks:
             if network.learner == WHOLE:
                 ready[network.name] = self._from_pixels(network)
+        self._workshop.forget_trunks()
         return [ready[network.name] for network in self._plan.networks]
 
     def _from_features(self, group: Sequence[Network]) -> list[Prepared]:
@@ -84,7 +88,7 @@ class Preparation:
 
     def _prepared(self, network: Network, filled: Sequence[tuple[NDArray[np.float32], Extraction]]) -> Prepared:
         copies = self._copies(network)
-        features = copies.assembled(filled[0][0], [values for values, _ in filled[1:]])
+        features = joined([values for values, _ in filled])
         kinds = [extraction for _, extraction in filled]
         return Prepared(
             network=network,
@@ -105,19 +109,21 @@ class Preparation:
 
     def _from_pixels(self, network: Network) -> Prepared:
         def ready() -> Prepared:
-            pixels = decode_all(self._images, network.size, progress=self._place.progress)
             copies = self._copies(network)
-            changed = [
-                copies.change(view)(pixels[copies.source], [int(row) for row in copies.source]) for view in copies.views
-            ]
             return Prepared(
                 network=network,
-                learner=self._learner(network, copies.assembled(pixels, changed), copies),
+                learner=self._learner(network, copies.with_pixels(self._decoded(network.size)), copies),
                 milliseconds_per_image=self._workshop.milliseconds_per_image(network),
             )
 
         reason, prepared = attempt(ready)
         return prepared or Prepared(network, None, reason)
+
+    def _decoded(self, size: Resize) -> NDArray[np.uint8]:
+        """Return the pixels of all images, decoded once for all networks of one size."""
+        if size not in self._pixels:
+            self._pixels[size] = decode_all(self._images, size, progress=self._place.progress)
+        return self._pixels[size]
 
     def _copies(self, network: Network) -> Copies:
         return Copies(self._parts, network.views, network.seed)

@@ -122,6 +122,11 @@ def recipe_from(settings: Settings, *, weights_dir: Path | None = None) -> Recip
         hint = did_you_mean(settings.augment, AUGMENTATIONS)
         raise UsageError(f"augment must be one of {', '.join(AUGMENTATIONS)}. Received: {settings.augment!r}.{hint}")
     candidates = tuple(_candidates(settings, weights_dir))
+    if AUGMENTATIONS[settings.augment].fresh and not any(one.augmentation.fresh for one in candidates):
+        raise UsageError(
+            f"augment {settings.augment} changes images in every epoch, and here no backbone trains. Add --finetune, "
+            "or use views."
+        )
     try:
         return Recipe(candidates, _data_rules(settings), _protocol(settings), settings.precision)
     except UsageError as error:

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data import augment
-from headstart.features.arrays import joined
+from headstart.features.arrays import new_array
 from headstart.study.parts import Parts, Rows
 
 Pixels = NDArray[np.uint8]
+
+# Images whose copies are made together.
+AT_ONCE = 256
 
 
 class Copies:
@@ -37,9 +40,19 @@ class Copies:
         labels = self._parts.labels
         return np.concatenate([labels, *(labels[self.source] for _ in self.views)])
 
-    def assembled(self, originals: NDArray[np.generic], copies: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
-        """Return originals ``(images, ...)`` and the copies of every view ``(training images, ...)`` as one array."""
-        return joined([originals, *copies])
+    def with_pixels(self, pixels: Pixels) -> Pixels:
+        """Return pixels ``(images, height, width, 3)`` followed by those of all copies, as the rows say."""
+        if not self.views:
+            return pixels
+        whole: Pixels = new_array((len(self.labels), *pixels.shape[1:]), np.uint8)
+        whole[: len(pixels)] = pixels
+        for number, view in enumerate(self.views):
+            change, first = self.change(view), self._first(number)
+            for start in range(0, len(self.source), AT_ONCE):
+                positions = self.source[start : start + AT_ONCE]
+                place = first + start
+                whole[place : place + len(positions)] = change(pixels[positions], positions.tolist())
+        return whole
 
     def _first(self, view: int) -> int:
         return len(self._parts.rows) + view * len(self.source)

@@ -45,6 +45,10 @@ class Workshop:
             self._trunks[network.name] = self._build_trunk(network, network.start if network.learner == TAIL else None)
         return self._trunks[network.name]
 
+    def forget_trunks(self) -> None:
+        """Free what computes features, once all are there."""
+        self._trunks.clear()
+
     def model(self, network: Network) -> keras.Model:
         """Return the Keras backbone that is trained; its weights are those of whatever was trained last."""
         if network.name not in self._models:

@@ -89,7 +89,7 @@ def _batches(job: Job) -> Hashable:
     rows = (job.train.tobytes(), None if job.validation is None else job.validation.tobytes())
     optimizer = dataclasses.replace(job.optimizer, learning_rate=0.0)
     settings = dataclasses.replace(job.settings, epochs=0, patience=0, optimizer=optimizer)
-    length = job.epochs if job.schedule.kind == "cosine" else None
+    length = job.settings.epochs if job.schedule.kind == "cosine" else None
     drops = any(layer.dropout for layer in job.head.dense_layers(0))
     return (rows, job.order_seed, settings, length, job.head, drops and job.dropout_seed)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.features.arrays import new_array
 from headstart.training.heads import Floats, Rows
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Examples:
 
 def run(model: keras.Model, images: Inputs, rows: Rows) -> Floats:
     """Return what a model gives ``(rows, values)`` for some images under its present weights."""
-    outputs, done = np.empty((len(rows), model.output_shape[-1]), np.float32), 0
+    outputs, done = new_array((len(rows), model.output_shape[-1]), np.float32), 0
     for values in ahead(in_batches(rows, JUDGED_AT_ONCE), lambda batch: take(images, batch)):
         outputs[done : done + len(values)] = model.predict_on_batch(values)
         done += len(values)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart import machine, recipe
+from headstart import recipe
 from headstart.backbones.catalog import Preprocessing
 from headstart.backbones.engine import make_deterministic
 from headstart.data.augment import fresh_batch
+from headstart.features.arrays import limit_bytes
 from headstart.progress import SILENT, Progress
 from headstart.training.assembly import Assembly
 from headstart.training.batches import Examples, Inputs, ahead, in_batches, run, take
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 # Seeds below this are seeds in every tensor library.
 SEEDS = 2**31
-# Features computed for one phase may always take this much memory.
-ALWAYS_KEPT_BYTES = 10**9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +151,8 @@ class FineTuner:
         return run(self._assembly.whole, images, rows)
 
     def _task(self, examples: Examples, job: Job) -> _Task:
+        if self._head.output == "logistic":
+            raise ValueError("logistic regression is solved, not trained in epochs.")
         if job.fresh and not self._takes_pixels:
             raise ValueError("images that change in every epoch need pixels, not features.")
         targets = smoothed_targets(job.settings, self._classes)
@@ -196,8 +197,7 @@ class FineTuner:
         """Tell whether what the frozen part gives is computed once for a phase."""
         if task.job.fresh or not self._assembly.is_bridge(stage.cut):
             return False
-        limit = max(ALWAYS_KEPT_BYTES, (machine.memory_bytes() or 0) // 4)
-        return self._assembly.bridge_bytes(stage.cut) * len(task.view.examples.rows) <= limit
+        return self._assembly.bridge_bytes(stage.cut) * len(task.view.examples.rows) <= limit_bytes()
 
     def _run_epoch(self, task: _Task, active: _Active, course: Course, advance: Callable[[int], None]) -> None:
         epoch = len(course.history) + 1

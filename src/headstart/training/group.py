@@ -135,7 +135,9 @@ class HeadGroup:
     def _factor(self, step: int) -> float:
         """Return the schedule's factor at a step of the present epoch."""
         job, before = self._job, (self._epoch - 1) * self._steps
-        return schedule_factor(job.schedule, step=before + step, steps_per_epoch=self._steps, epochs=job.epochs)
+        return schedule_factor(
+            job.schedule, step=before + step, steps_per_epoch=self._steps, epochs=job.settings.epochs
+        )
 
     def _gather(self, rows: Rows) -> Floats:
         """Return the features of some rows in a buffer that is used again."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.machine import memory_bytes
+from headstart.machine import core_count, memory_bytes
 from headstart.training.heads import (
     EpochMetrics,
     EpochRow,
@@ -43,8 +43,8 @@ MANY_IMAGES, FEW_FOLDS, MANY_FOLDS = 1000, 3, 5
 SEARCH_GRADIENT, FINAL_GRADIENT = 1e-4, 1e-6
 # Rows are looked at so many values at a time: 16 MB.
 PART_VALUES = 2**22
-# Standardised features are held up to this share of the memory; beyond it they are made anew in every pass.
-HELD_SHARE, UNTOLD_MEMORY = 1 / 8, 2**33
+# Standardised features of all cores together are held up to this share of the memory, or made anew in every pass.
+HELD_SHARE, UNTOLD_MEMORY = 1 / 4, 2**33
 
 
 def fit_logistic(features: Floats, labels: NDArray[np.integer[Any]], job: Job, *, classes: int) -> Fit:
@@ -124,7 +124,7 @@ class _Design:
         weights = class_weights(job.settings, own, classes)
         self._weights = None if weights is None else weights[own]
         self._mean, self._scale = _moments(features, self._numbers)
-        held = HELD_SHARE * (memory_bytes() or UNTOLD_MEMORY)
+        held = HELD_SHARE * (memory_bytes() or UNTOLD_MEMORY) / core_count()
         fits = 4 * self.rows * len(self._mean) <= held
         self._held = self._standardized(slice(0, self.rows)) if fits else None
 

@@ -18,7 +18,8 @@ class Stage:
     Attributes:
         number: from 1.
         first_epoch: from 1, counted over all phases.
-        epochs: of this phase alone.
+        epochs: of this phase alone, as far as it goes.
+        planned: as many as the settings give it; the schedule runs over these.
         cut: number of the first layer that trains; the number of layers when the head trains alone.
         settled: whether batch normalisation in the tail uses its moving statistics and leaves them as they are.
         learning_rate: before the schedule's factor.
@@ -28,6 +29,7 @@ class Stage:
     number: int
     first_epoch: int
     epochs: int
+    planned: int
     cut: int
     settled: bool
     learning_rate: float
@@ -44,7 +46,7 @@ class Stage:
         first = (epoch - self.first_epoch) * steps
         return [
             self.learning_rate
-            * schedule_factor(self.schedule, step=first + step, steps_per_epoch=steps, epochs=self.epochs)
+            * schedule_factor(self.schedule, step=first + step, steps_per_epoch=steps, epochs=self.planned)
             for step in range(steps)
         ]
 
@@ -111,6 +113,7 @@ def _stage(
         number=number,
         first_epoch=first_epoch,
         epochs=epochs,
+        planned=phase.epochs,
         cut=cut,
         settled=phase.batch_normalization == "inference" and cut < layers,
         learning_rate=rate,
