@@ -94,7 +94,9 @@ def read_recipe(recipe: str | Path, overrides: Sequence[str] = (), *, only: Sequ
 def _sound_draft(recipe: str | Path, overrides: Sequence[str]) -> Draft:
     draft = read(recipe, overrides)
     candidates = resolved(draft.candidates)
-    problems = [*draft.problems, *network_problems(draft.candidates), *check.twin_problems(candidates)]
+    problems = [*draft.problems, *network_problems(draft.candidates)]
+    # the catalogue's names and sizes show equals that the text hides; beside other problems they would be guesses
+    problems = problems or list(check.twin_problems(candidates))
     if problems:
         raise UsageError("\n".join(dict.fromkeys(problems)))
     return dataclasses.replace(draft, candidates=candidates)

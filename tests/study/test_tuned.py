@@ -165,7 +165,7 @@ def test_all_that_networks_can_tell_is_said_at_once():
 def test_problems_of_words_and_of_networks_come_together(tmp_path):
     (tmp_path / "bad.toml").write_text(
         'weights = "random"\n[train]\nepochs = 0\nepocs = 3\n[[candidate]]\nbackbone = "MobileNet"\n'
-        '[[candidate]]\nname = "again"\nbackbone = "mobilenet"\nimage_size = 224\n'
+        '[[candidate]]\nname = "again"\nbackbone = "MobileNet"\n'
         '[[candidate]]\nname = "cut"\nbackbone = "mobilenet"\ntrain.trainable = "from nowhere"\n'
     )
     with pytest.raises(UsageError) as caught:
@@ -175,6 +175,15 @@ def test_problems_of_words_and_of_networks_come_together(tmp_path):
     assert "train.epocs" in text
     assert "train.trainable = 'from nowhere'" in text
     assert "are equal" in text
+
+
+def test_equals_that_only_the_catalogue_shows(tmp_path):
+    (tmp_path / "twins.toml").write_text(
+        'weights = "random"\n[[candidate]]\nname = "a"\nbackbone = "MobileNet"\n'
+        '[[candidate]]\nname = "b"\nbackbone = "mobilenet"\nimage_size = 224\n'
+    )
+    with pytest.raises(UsageError, match="'a' and 'b' are equal"):
+        api.read_recipe(tmp_path / "twins.toml")
 
 
 def test_only_some_candidates_of_a_recipe():
