@@ -64,7 +64,7 @@ def test_two_phases_go_on_counting_epochs_and_make_a_classifier(finished, tmp_pa
     # the last six layers: pointwise convolution and its normalisation, depthwise activation before, parameter-free ones
     assert candidate.parameters.trainable == head
     assert candidate.parameters.per_phase[1] > head
-    assert candidate.cut == "backbone frozen, then the last 6 trains"
+    assert candidate.cut == "backbone frozen, then the last 6 layers train"
     the_classifier_agrees_with_the_study(finished, result, "two-phases")
 
 

@@ -134,8 +134,12 @@ CUT_WORDS = {"none": "backbone frozen", "all": "whole network trains"}
 
 def describe_cut(candidate: Candidate) -> str:
     """Return what trains of the backbone, phase by phase, in words."""
-    words = [CUT_WORDS.get(cut, f"{cut.replace('last', 'the last')} trains") for cut in candidate.train.cuts]
-    return ", then ".join(words)
+    return ", then ".join(CUT_WORDS.get(cut) or _words_of(cut) for cut in candidate.train.cuts)
+
+
+def _words_of(cut: str) -> str:
+    kind, _, layer = cut.partition(" ")
+    return f"the last {layer} layers train" if kind == "last" else f"layers from {layer} on train"
 
 
 def cross_validation(fits: Sequence[Fit]) -> CrossValidation:
