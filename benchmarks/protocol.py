@@ -30,7 +30,7 @@ from headstart.features import trunk
 from headstart.features.cache import FeatureCache, Space
 from headstart.features.extract import ImageSet, Request, extract, run_batches
 from headstart.machine import core_count
-from headstart.recipe import Candidate, Optimizer, Protocol
+from headstart.recipe import Candidate, Optimizer, Protocol, Training
 from headstart.study.judge import final_job, round_job
 from headstart.training.bank import train_bank
 
@@ -114,7 +114,9 @@ class Bench:
 
     def bank(self, features: np.ndarray) -> float:
         """Return the seconds of all rates x folds x epochs and one final training per rate."""
-        candidates = [Candidate(self.backbone.name, optimizer=Optimizer("adam", rate)) for rate in RATES]
+        candidates = [
+            Candidate(self.backbone.name, train=Training(EPOCHS, BATCH, Optimizer("adam", rate))) for rate in RATES
+        ]
         rounds = [round_job(one, fold, 0) for one in candidates for fold in self.splits.rounds]
         finals = [final_job(one, self.splits.train, EPOCHS, 0) for one in candidates]
         goal = {"classes": len(self.table.classes), "monitor": "accuracy"}
