@@ -43,12 +43,12 @@ class Run:
 
 
 FINETUNE = (
-    "compare DATA --backbones mobilenet,mobilenet_v2 --learning-rates 1e-3 --finetune --augment views --holdout 0.2 "
-    "--epochs 8 --label-smoothing 0.1 --finals all"
+    "compare DATA --backbones mobilenet --learning-rates 1e-3 --finetune --augment flip --holdout 0.2 --epochs 6 "
+    "--label-smoothing 0.1 --finals all"
 )
 RUNS = (
     Run("imagenette-mobilenet-v2", "imagenette_160", "run imagenette-mobilenet-v2 --data DATA", SEEDS),
-    Run("imagenette-best", "imagenette_160", "run imagenette-best --data DATA", SEEDS),
+    Run("imagenette-best", "imagenette_160", "run imagenette-best --data DATA"),
     Run("flowers-mobilenet-v2", "flower_photos", "run flowers-mobilenet-v2 --data DATA", SEEDS),
     Run("flowers-resnet50", "flower_photos", "run flowers-resnet50 --data DATA"),
     Run("flowers-finetune", "flower_photos", FINETUNE, SEEDS),
@@ -56,7 +56,8 @@ RUNS = (
     Run(
         "natural-images-resnet50",
         "natural_images",
-        "run natural-images-resnet50 --data DATA --set train.epochs=8 --set protocol.final_epochs=8",
+        "run natural-images-resnet50 --data DATA --set train.batch_size=16 --set train.epochs=6 "
+        "--set protocol.final_epochs=6 --set train.optimizer.learning_rate=1e-4",
     ),
     Run(
         "mnist-vgg16",
