@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from headstart.backbones.backbone import BRIGHTNESS, Preprocessing
 from headstart.data.decode import Resize
 from headstart.errors import MissingExtraError
-from headstart.recipe import Head
+from headstart.features.pooling import RANK_OF_FEATURES
+from headstart.recipe import SMALLEST_SIGMOID, Head
 
 if TYPE_CHECKING:
     import keras
@@ -31,11 +32,6 @@ FEATURE_MAP = "feature_map"
 FEATURES = "features"
 LOGITS = "logits"
 PROBABILITIES = "probabilities"
-
-CLIP = 1e-7
-"""Keras' epsilon: how near to 0 and 1 a sigmoid output may come before its logarithm is taken."""
-
-RANK_OF_FEATURES = 2
 
 
 def from_keras(network: keras.Model) -> ov.Model:
@@ -243,7 +239,7 @@ def add_head(graph: ov.Model, head: Head, weights: Sequence[NDArray[np.float32]]
     for layer, kernel, bias in zip(layers, weights[::2], weights[1::2], strict=True):
         values = _activated(ops.add(ops.matmul(values, kernel, False, False), bias), layer.activation)
     if head.output == "sigmoid":
-        values = ops.log(ops.clamp(ops.sigmoid(values), CLIP, 1 - CLIP))
+        values = ops.log(ops.clamp(ops.sigmoid(values), SMALLEST_SIGMOID, 1 - SMALLEST_SIGMOID))
     results = {
         PROBABILITIES: ops.result(ops.softmax(values, -1)),
         LOGITS: ops.result(values),

@@ -22,6 +22,7 @@ from headstart.backbones.catalog import Preprocessing
 from headstart.backbones.engine import backend_name, keras_module
 from headstart.data.decode import Resize
 from headstart.features import cut, graph
+from headstart.features.pooling import pool
 from headstart.machine import core_count
 
 if TYPE_CHECKING:
@@ -134,10 +135,7 @@ def _gpu_is_likely() -> bool:
 
     if not shutil.which("nvidia-smi"):
         return False
-    from headstart.backbones.engine import keras_module
-
-    keras = keras_module()
-    devices: list[str] = keras.distribution.list_devices("gpu")
+    devices: list[str] = keras_module().distribution.list_devices("gpu")
     return bool(devices)
 
 
@@ -161,19 +159,10 @@ def build_trunk(
     """
     model = network if start is None else _flat_model(network, start)
     if engine.name == "keras":
-        return KerasTrunk(_pooled_model(model, pooling), preprocessing)
+        pooled = keras_module().Model(model.input, pool(model.output, pooling))
+        return KerasTrunk(pooled, preprocessing)
     whole = graph.backbone_graph(graph.from_keras(model), preprocessing, size, any_size=False, pooling=pooling)
     return OpenVinoTrunk(whole, precision=precision)
-
-
-def _pooled_model(network: keras.Model, pooling: str) -> keras.Model:
-    """Return the network with pooling behind it; a network that gives ``(n, values)`` is returned as it is."""
-    keras = keras_module()
-    if len(network.output.shape) == graph.RANK_OF_FEATURES:
-        return network
-    layers = keras.layers
-    pool = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flatten": layers.Flatten}
-    return keras.Model(network.input, pool[pooling]()(network.output))
 
 
 def _flat_model(network: keras.Model, start: int) -> keras.Model:

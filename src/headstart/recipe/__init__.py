@@ -1,6 +1,7 @@
 """The recipe: every setting of a study. Its parts, what they may be, and its form in TOML."""
 
 from headstart.recipe.parts import (
+    SMALLEST_SIGMOID,
     Augmentation,
     Candidate,
     DataRules,
@@ -16,6 +17,7 @@ from headstart.recipe.parts import (
 from headstart.recipe.recipe import Recipe
 
 __all__ = [
+    "SMALLEST_SIGMOID",
     "Augmentation",
     "Candidate",
     "DataRules",

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+# Keras' epsilon: how near to 0 and 1 a sigmoid output may come before its logarithm is taken.
+SMALLEST_SIGMOID = 1e-7
+
 FLOAT = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
 DENSE = re.compile(rf"dense (\d+)(?: (relu|tanh|linear))?(?: l2 {FLOAT})?")
 DROPOUT = re.compile(rf"dropout {FLOAT}")

@@ -13,11 +13,12 @@ import numpy as np
 from headstart import recipe
 from headstart.data import decode
 from headstart.data.images import ImageRow
+from headstart.features.cache import ORIGINAL
 from headstart.machine import core_count
 from headstart.study.attempt import attempt
 from headstart.study.judge import round_jobs
 from headstart.study.learners import Goal, heads_unit, tuned_unit
-from headstart.study.networks import HEADS, ORIGINAL, TAIL, WHOLE, Network
+from headstart.study.networks import HEADS, TAIL, WHOLE, Network
 from headstart.study.parts import Parts
 from headstart.study.plan import Plan
 from headstart.study.workplace import Workplace

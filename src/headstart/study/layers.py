@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from headstart.backbones import architectures, catalog
 from headstart.evaluation.results import ParameterCounts
 from headstart.recipe import Candidate
-from headstart.study.networks import CHANNELS
-from headstart.training.layers import LayerRow, PhaseCounts, layer_table, parameter_counts
+from headstart.training.layers import LayerRow, PhaseCounts, layer_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,7 @@ def candidate_layers(candidate: Candidate, classes: int) -> CandidateLayers:
     """Return the layer table of a candidate with so many classes."""
     backbone = catalog.find(candidate.backbone)
     size = candidate.image_size or backbone.default_size
-    network = architectures.outline(backbone, image_size=size, channels=CHANNELS[candidate.colour])
+    channels = backbone.input_preprocessing(candidate.preprocessing, candidate.colour).channels
+    network = architectures.outline(backbone, image_size=size, channels=channels)
     table = layer_table(network, candidate, classes)
-    return CandidateLayers(candidate.id, table.rows, parameter_counts(network, candidate, classes), table.phases)
+    return CandidateLayers(candidate.id, table.rows, table.parameters, table.phases)

@@ -16,14 +16,12 @@ from headstart.backbones.weights import WeightsFile
 from headstart.data import augment, decode
 from headstart.data.decode import RESIZE_VERSION, Resize
 from headstart.errors import UsageError, WeightsError
-from headstart.features.cache import Space
+from headstart.features.cache import ORIGINAL, Space
 from headstart.features.trunk import Engine
 from headstart.recipe import Candidate, DataRules, Recipe, check
 from headstart.recipe.cuts import first_layer, is_cut
 
 HEADS, TAIL, WHOLE = "heads", "tail", "whole"
-ORIGINAL = "original"
-CHANNELS = {"rgb": 3, "grey": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +52,6 @@ class Network:
     def settled(self) -> bool:
         """Whether the weights are random and stay, with batch normalisation that suits them."""
         return self.file is None and not self.candidates[0].tunes
-
-    @property
-    def channels(self) -> int:
-        """Channels of the network's input."""
-        return CHANNELS[self.candidates[0].colour]
 
     @property
     def weights_key(self) -> str:

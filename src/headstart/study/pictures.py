@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from headstart.data import augment, decode
 from headstart.data.decode import Resize
 from headstart.recipe import Augmentation, Candidate
-from headstart.runs.folder import PictureRow, PredictionBlock
+from headstart.runs.folder import ORIGINAL, PictureRow, PredictionBlock
 from headstart.study.judge import final_job
 from headstart.study.networks import Network
 from headstart.study.parts import Parts
@@ -69,7 +69,7 @@ def _augmented_candidate(network: Network) -> Candidate | None:
 
 def _changed(network: Network, plan: Plan, parts: Parts, position: int, pixels: Pixels) -> Iterator[tuple[str, Pixels]]:
     """Yield an image as it is, in every fixed view, and as the first epochs of the final training draw it."""
-    yield "original", pixels
+    yield ORIGINAL, pixels
     copies = Copies(parts, network.views, network.seed)
     for view in network.views:
         yield view, copies.change(view)(pixels[None], [position])[0]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from headstart.data.images import ImageRow, ImageTable
 from headstart.data.split import Splits, split_table
 from headstart.errors import DataError, ImageError, UsageError
 from headstart.features.trunk import Engine, choose_engine
+from headstart.machine import package_versions
 from headstart.recipe import Recipe
 from headstart.study.networks import Network, make_networks, network_problems, resolved
 from headstart.version import __version__
@@ -71,25 +70,18 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
     splits = split_table(table, recipe.protocol, folds_asked=folds_asked)
     engine = _engine(recipe)
     networks = make_networks(recipe, weights_dir)
+    installed = package_versions(("keras", "tensorflow", "tensorflow-cpu"))
+    versions = [f"{package} {version}" for package, version in installed.items()]
     identity = {
         "version": __version__,
         "recipe": dataclasses.replace(recipe, title="", source="", unknown=(), published=()),
         "data": table.fingerprint,
         "weights": [network.weights_key for network in networks],
-        "arithmetic": [engine.label, backend_name(), decode.decoders(), augment.VERSION, *_versions()],
+        "arithmetic": [engine.label, backend_name(), decode.decoders(), augment.VERSION, *versions],
         "splits": [(row.path, row.split) for row in splits.rows],
         "rounds": [(one.repeat, one.fold, one.validation) for one in splits.rounds],
     }
     return Plan(recipe, table, splits, networks, engine, audit(table, splits), storage.digest_of(identity))
-
-
-def _versions() -> list[str]:
-    """Return the versions of what trains, as far as they are installed."""
-    found = []
-    for package in ("keras", "tensorflow", "tensorflow-cpu"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found.append(f"{package} {metadata.version(package)}")
-    return found
 
 
 def _engine(recipe: Recipe) -> Engine:

@@ -79,7 +79,7 @@ class Preparation:
         engine, precision = self._place.engine, self._plan.recipe.precision
         build = _later(self._workshop.trunk, network)
         copies = self._copies(network)
-        rows = [int(row) for row in copies.source]
+        rows = copies.source.tolist()
         changed = [
             Request(network.space(engine, precision, view), build, view=copies.change(view), rows=rows)
             for view in copies.views

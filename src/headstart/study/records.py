@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import metadata
 
 from headstart.backbones.engine import backend_name
-from headstart.machine import core_count, memory_bytes
+from headstart.machine import core_count, memory_bytes, package_versions
 from headstart.recipe.writer import to_toml
 from headstart.runs.folder import (
     CandidateTiming,
@@ -48,12 +47,6 @@ def write_inputs(plan: Plan, place: Workplace) -> None:
 
 def environment(place: Workplace) -> Environment:
     """Return where this study runs."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return Environment(
         headstart=__version__,
         python=platform.python_version(),
@@ -64,7 +57,7 @@ def environment(place: Workplace) -> Environment:
         backend=backend_name(),
         engine=place.engine.label,
         command=place.command,
-        packages=versions,
+        packages=package_versions(PACKAGES),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from headstart.backbones import architectures, weights
 from headstart.features import trunk
 from headstart.features.trunk import Trunk
-from headstart.study.networks import CHANNELS, TAIL, WHOLE, Network
+from headstart.study.networks import TAIL, WHOLE, Network
 from headstart.study.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 
     from headstart.training.finetune import FineTuner
 
-RGB_CHANNELS = CHANNELS["rgb"]
-
 
 def build_network(network: Network) -> keras.Model:
     """Return the Keras backbone with its initial weights: pretrained, or random by the study's seed."""
     model = architectures.build(
-        network.backbone, image_size=network.size.height, seed=network.seed, channels=network.channels
+        network.backbone, image_size=network.size.height, seed=network.seed, channels=network.preprocessing.channels
     )
     if network.file is not None:
         weights.load(model, network.file)
@@ -57,7 +55,7 @@ class Workshop:
 
     def parameters(self, network: Network) -> int:
         """Return the number of weights of a network without its classifier."""
-        if network.channels == RGB_CHANNELS:
+        if network.preprocessing.channels == network.backbone.preprocessing.channels:
             return network.backbone.parameters
         return int(self.model(network).count_params())
 

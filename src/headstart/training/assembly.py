@@ -13,12 +13,12 @@ from headstart import recipe
 from headstart.backbones.backbone import BRIGHTNESS, Preprocessing
 from headstart.backbones.engine import keras_module
 from headstart.features.cut import crossing, crossing_shapes, segment_model, tail_model, tail_variables
+from headstart.features.pooling import pool
 from headstart.training.heads import SMALLEST_SIGMOID
 
 if TYPE_CHECKING:
     import keras
 
-POOLING_LAYERS = {"average": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D", "flatten": "Flatten"}
 # Seeds of dropout in the backbone follow those of the head with room between them.
 BACKBONE_SEEDS = 1000
 
@@ -106,16 +106,6 @@ def pooled_size(network: keras.Model, pooling: str) -> int:
     """Return the number of values that pooling leaves of the network's output."""
     shape = network.output_shape[1:]
     return int(math.prod(shape) if pooling == "flatten" else shape[-1])
-
-
-def pool(values: Any, pooling: str) -> Any:
-    """Pool a feature map; what is flat already stays as it is."""
-    return values if len(values.shape) == 2 else pooling_layer(pooling)(values)
-
-
-def pooling_layer(pooling: str) -> keras.Layer:
-    """Return the Keras layer of ``average``, ``max`` or ``flatten``."""
-    return getattr(keras_module().layers, POOLING_LAYERS[pooling])(name=f"{pooling}_pooling")
 
 
 def build_head(head: recipe.Head, inputs: int, classes: int) -> keras.Model:

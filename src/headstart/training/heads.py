@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 # Keras' epsilon: what its cross-entropy takes the smallest probability to be.
-SMALLEST_SIGMOID = np.float32(1e-7)
+SMALLEST_SIGMOID = np.float32(recipe.SMALLEST_SIGMOID)
 
 
 @dataclass(frozen=True, slots=True)

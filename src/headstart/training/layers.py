@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from headstart import recipe
 from headstart.evaluation.results import ParameterCounts
 from headstart.features.cut import tail_variables
-from headstart.training.assembly import build_head, pooled_size, pooling_layer
+from headstart.features.pooling import pooling_layer
+from headstart.training.assembly import build_head, pooled_size
 from headstart.training.heads import parameter_count
 from headstart.training.modes import set_free
 from headstart.training.phases import cuts
@@ -39,9 +40,10 @@ class PhaseCounts:
 
 @dataclass(frozen=True, slots=True)
 class LayerTable:
-    """All layers of the backbone, then those of the head; and the counts phase by phase."""
+    """All layers of the backbone, then those of the head; and the counts, those of ``parameters`` phase by phase."""
 
     rows: tuple[LayerRow, ...]
+    parameters: ParameterCounts
     phases: tuple[PhaseCounts, ...]
 
 
@@ -60,6 +62,7 @@ def layer_table(network: keras.Model, candidate: recipe.Candidate, classes: int)
     counts = parameter_counts(network, candidate, classes)
     return LayerTable(
         rows=tuple(rows),
+        parameters=counts,
         phases=tuple(PhaseCounts(one, counts.total - one, counts.total) for one in counts.per_phase),
     )
 
