@@ -12,8 +12,8 @@ from headstart.evaluation.results import (
     ParameterCounts,
     ProtocolSummary,
     Published,
-    Summary,
 )
+from headstart.evaluation.summary import Summary
 from headstart.terminal import print_result
 
 VALUES = fold_values([0.5, 1.0], [0.5, 0.5])

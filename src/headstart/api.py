@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headstart import storage
 from headstart.errors import UsageError, did_you_mean
-from headstart.evaluation.results import Summary
+from headstart.evaluation.summary import Summary
 from headstart.progress import SILENT, Progress
 from headstart.recipe import Candidate, Optimizer, Protocol, Recipe, Training, check
 from headstart.recipe.reader import Draft, read

@@ -78,6 +78,10 @@ def _number(flag: str, default: float, text: str) -> Callable[[Command], Command
     return click.option(flag, type=type(default), default=default, show_default=True, help=text)
 
 
+def _many(flag: str, metavar: str, text: str) -> Callable[[Command], Command]:
+    return click.option(flag, multiple=True, metavar=metavar, help=text)
+
+
 def _word(flag: str, default: str, text: str) -> Callable[[Command], Command]:
     return click.option(flag, default=default, show_default=bool(default), help=text)
 
@@ -148,6 +152,18 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
     ),
     click.option("--limit", type=int, default=0, help="Learn from so many images at most.  [default: all]"),
     click.option("--random-control", is_flag=True, help="Also run every pretrained backbone with random weights."),
+    click.option("--nested", is_flag=True, help="Also judge the choice of the best, by nested cross-validation."),
+    click.option("--learning-curve", is_flag=True, help="Also show what fewer images give and more would bring."),
+    click.option("--combine", is_flag=True, help="Also try joined features of two backbones and mirrored images."),
+    _number("--equivalence", 0.01, "Differences in accuracy below this do not matter to you."),
+    click.option(
+        "--unknown",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        help="Folder of images that belong to no class, to judge the answer 'unknown'.",
+    ),
+    _many("--target-precision", "CLASS=0.99", "Name this class only where it is right so often.  May be given often."),
+    _many("--target-recall", "CLASS=0.95", "Find so much of this class.  May be given often."),
+    _many("--cost", "TRUE:PREDICTED=5", "What this error costs; others cost 1.  May be given often."),
     _word("--precision", "f32", "f32 or bf16: arithmetic of the frozen backbones."),
     _number("--seed", 0, "Decides splits, initial weights and order."),
 )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from headstart.progress import Progress
 
 if TYPE_CHECKING:
-    from headstart.evaluation.results import CandidateResult, Published, Summary
+    from headstart.evaluation.results import CandidateResult, Published
+    from headstart.evaluation.summary import Summary
 
 # Beyond so many classes the confusion matrix is for the report, not for the terminal.
 MATRIX_CLASSES = 20

@@ -20,9 +20,9 @@ from headstart.evaluation.results import (
     FinalResult,
     ParameterCounts,
     ProtocolSummary,
-    Summary,
 )
 from headstart.evaluation.significance import compare_with_best
+from headstart.evaluation.summary import Summary
 from headstart.recipe import Augmentation, Candidate, Head, Optimizer, Phase, PublishedValue, Training
 from headstart.runs.folder import (
     CandidateTiming,

@@ -17,8 +17,8 @@ from headstart.evaluation.results import (
     FinalResult,
     ParameterCounts,
     ProtocolSummary,
-    Summary,
 )
+from headstart.evaluation.summary import Summary
 from headstart.runs.folder import (
     CandidateTiming,
     Environment,

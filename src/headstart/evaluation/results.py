@@ -1,14 +1,12 @@
-"""The results of a study as frozen dataclasses: what ``summary.json`` holds, key for key.
+"""The results of candidates as frozen dataclasses: parts of ``summary.json``, key for key.
 
 ``storage.to_plain`` writes them (a field ``class_`` becomes the key ``class``), ``storage.from_plain`` reads them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,20 +185,3 @@ class Published:
     published: float
     here: float | None
     difference: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The whole of ``summary.json``."""
-
-    dataset: DatasetSummary
-    protocol: ProtocolSummary
-    candidates: tuple[CandidateResult, ...]
-    best: str
-    recommended: str
-    finals: tuple[FinalResult, ...]
-    test: Evaluation
-    verdict: str
-    comparison: tuple[Comparison, ...] = ()
-    published: tuple[Published, ...] = ()
-    schema_version: int = field(default=SCHEMA_VERSION)

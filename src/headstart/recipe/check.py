@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from headstart.errors import did_you_mean
 from headstart.recipe.cuts import is_cut
 from headstart.recipe.parts import (
+    DECISION,
     DENSE,
     DROPOUT,
     FLOAT,
@@ -70,7 +71,31 @@ def protocol_problems(protocol: Protocol) -> list[str]:
         *_fraction("protocol.holdout", protocol.holdout),
         *_fraction("protocol.test_fraction", protocol.test_fraction),
         *_range("protocol.seed", protocol.seed, 0, 2**31 - 1),
+        *_fraction("protocol.equivalence", protocol.equivalence),
+        *_decision_problems(protocol.decide),
     ]
+
+
+def _decision_problems(decide: Sequence[str]) -> Iterator[str]:
+    seen = set()
+    for place, text in enumerate(decide):
+        key, match = f"protocol.decide[{place}]", DECISION.fullmatch(text)
+        if not match:
+            yield (
+                f"{key} must be 'precision CLASS SHARE', 'recall CLASS SHARE' or 'cost TRUE:PREDICTED NUMBER'. "
+                f"Received: {text!r}."
+            )
+            continue
+        kind, name, value = match[1], match[2], float(match[3])
+        if kind != "cost" and not 0 < value < 1:
+            yield f"{key}: a {kind} must be above 0 and below 1. Received: {value:g}."
+        if kind == "cost" and ":" not in name:
+            yield f"{key}: a cost needs two classes, TRUE:PREDICTED. Received: {name!r}."
+        if (kind == "cost", name) in seen:
+            yield f"{key}: {name!r} is there twice. Give one {'cost' if kind == 'cost' else 'target'} for it."
+        seen.add((kind == "cost", name))
+    if {cost for cost, _ in seen} == {True, False}:
+        yield "protocol.decide: targets and costs exclude each other. Give one kind."
 
 
 def precision_problems(precision: str) -> list[str]:

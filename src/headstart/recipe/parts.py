@@ -15,6 +15,7 @@ SMALLEST_SIGMOID = 1e-7
 FLOAT = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
 DENSE = re.compile(rf"dense (\d+)(?: (relu|tanh|linear))?(?: l2 {FLOAT})?")
 DROPOUT = re.compile(rf"dropout {FLOAT}")
+DECISION = re.compile(rf"(precision|recall|cost) (.+) {FLOAT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,15 @@ class Protocol:
     ``kind`` is ``folds`` or ``holdout``. ``test_fraction`` is the sealed share of every class. ``holdout`` is the share
     of the training images that validates when ``kind`` is ``holdout`` and no validation images are given.
     ``final_epochs`` is the length of final trainings; 0: the rounded mean of the folds' best epochs.
+
+    Attributes:
+        equivalence: differences in accuracy below this share do not matter to the user.
+        nested: also judge the choice of the best itself, by a cross-validation around it.
+        learning_curve: also train the best on fewer images.
+        combinations: also try joined features and mirrored images.
+        unknown_images: a folder of images that belong to no class, for judging the answer "unknown"; empty: none.
+        decide: what matters more than accuracy, each ``precision CLASS SHARE``, ``recall CLASS SHARE`` or
+            ``cost TRUE:PREDICTED NUMBER`` (errors that are not named cost 1).
     """
 
     kind: str = "folds"
@@ -60,6 +70,12 @@ class Protocol:
     finals: str = "per_backbone"
     final_epochs: int = 0
     seed: int = 0
+    equivalence: float = 0.01
+    nested: bool = False
+    learning_curve: bool = False
+    combinations: bool = False
+    unknown_images: str = ""
+    decide: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from headstart.data.audit import Audit
 from headstart.evaluation.metrics import confusion_matrix
 from headstart.evaluation.ranking import best_first
-from headstart.evaluation.results import CandidateResult, FinalResult, FoldValues, Summary
+from headstart.evaluation.results import CandidateResult, FinalResult, FoldValues
+from headstart.evaluation.summary import Summary
 from headstart.report.names import Label, labels, learning_rate, network_name
 from headstart.runs.folder import Environment, HistoryRow, PredictionBlock, RunFolder, Timings
 

@@ -15,7 +15,7 @@ from headstart import storage
 from headstart.data.audit import Audit
 from headstart.data.table import ImageRow
 from headstart.errors import RunError
-from headstart.evaluation.results import SCHEMA_VERSION, Summary
+from headstart.evaluation.summary import SCHEMA_VERSION, Summary
 from headstart.runs.predictions import read_predictions, write_predictions
 from headstart.runs.rows import (
     ORIGINAL,

@@ -59,6 +59,10 @@ class Learner(Protocol):
         """Return the logits ``(rows, classes)`` of images under a trained candidate."""
         ...
 
+    def features(self, rows: Rows) -> NDArray[np.float32] | None:
+        """Return the pooled features ``(rows, channels)`` that every head sees; None where layers below train."""
+        ...
+
 
 class HeadLearner:
     """Heads on the cached features of a frozen backbone: all of them train at once, as one unit.
@@ -100,6 +104,10 @@ class HeadLearner:
     def logits(self, candidate: Candidate, fit: Fit, rows: Rows) -> Logits:
         """Return the logits ``(rows, classes)`` of images under a trained head."""
         return forward(candidate.head, fit.weights, self._features[rows])
+
+    def features(self, rows: Rows) -> NDArray[np.float32] | None:
+        """Return the pooled features ``(rows, channels)`` that every head sees."""
+        return self._features[rows]
 
 
 def _with_copies(job: Job, copies: Copies) -> Job:
@@ -175,3 +183,7 @@ class TunedLearner:
         """Return the logits ``(rows, classes)`` of images under a trained network."""
         logits: Logits = self._workshop.tuner(self.network).logits(self._images, rows, fit)
         return logits
+
+    def features(self, rows: Rows) -> NDArray[np.float32] | None:
+        """Return None: the layers below the head are another network in every training."""
+        return None

@@ -69,6 +69,8 @@ class Settings:
     ``backbones`` may carry ``:random`` for random weights. ``folds`` and ``holdout`` exclude each other.
     ``random_control`` adds every pretrained backbone once more with random weights, ``finetune`` once more with its
     last part trained too. ``class_names`` and ``drop`` are files: a CSV with ``label,name``, and one path per line.
+    ``unknown`` is a folder of images of no class. ``target_precision`` and ``target_recall`` are texts ``CLASS=SHARE``,
+    ``cost`` ``TRUE:PREDICTED=NUMBER``. The others that begin with ``equivalence`` are those of ``recipe.Protocol``.
     """
 
     backbones: tuple[str, ...] = ()
@@ -106,6 +108,14 @@ class Settings:
     finetune: bool = False
     precision: str = "f32"
     random_control: bool = False
+    equivalence: float = 0.01
+    nested: bool = False
+    learning_curve: bool = False
+    combine: bool = False
+    unknown: Path | None = None
+    target_precision: tuple[str, ...] = ()
+    target_recall: tuple[str, ...] = ()
+    cost: tuple[str, ...] = ()
 
 
 def recipe_from(settings: Settings, *, weights_dir: Path | None = None) -> Recipe:
@@ -160,6 +170,25 @@ def _protocol(settings: Settings) -> Protocol:
         monitor=settings.monitor,
         finals=settings.finals,
         seed=settings.seed,
+        equivalence=settings.equivalence,
+        nested=settings.nested,
+        learning_curve=settings.learning_curve,
+        combinations=settings.combine,
+        unknown_images=str(settings.unknown or ""),
+        decide=_decisions(settings),
+    )
+
+
+def _decisions(settings: Settings) -> tuple[str, ...]:
+    """Return targets and costs as a recipe writes them; their values are checked there."""
+    return tuple(
+        f"{kind} {name} {value}"
+        for kind, texts in (
+            ("precision", settings.target_precision),
+            ("recall", settings.target_recall),
+            ("cost", settings.cost),
+        )
+        for name, _, value in (text.rpartition("=") for text in texts)
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from headstart.errors import StudyError
 from headstart.evaluation.ranking import best_first
-from headstart.evaluation.results import Summary
+from headstart.evaluation.summary import Summary
 from headstart.study import records
 from headstart.study.conclude import open_test, train_finals
-from headstart.study.finish import save_classifier, summarise
+from headstart.study.finish import summarise
 from headstart.study.forecast import duration, forecast
+from headstart.study.handover import save_classifier
 from headstart.study.judge import candidate_result, finalists, judge, with_failure
 from headstart.study.parts import make_parts
 from headstart.study.pictures import pictures

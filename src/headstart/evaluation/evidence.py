@@ -1,0 +1,292 @@
+"""What is found out beyond accuracy, as frozen dataclasses: the keys of ``summary.json`` that say how sure, how
+calibrated, how optimistic.
+
+Shares, probabilities and accuracies are in 0..1; intervals are 95 % intervals ``(low, high)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headstart.evaluation.results import Comparison, Evaluation, FoldValues
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Friedman:
+    """Whether any of three or more candidates differs over the same folds, and by how many ranks a pair must differ.
+
+    ``mean_ranks`` are in the order of ``candidates`` (1 is best). ``critical_difference`` is Nemenyi's at 5 %.
+    """
+
+    candidates: tuple[str, ...]
+    mean_ranks: tuple[float, ...]
+    statistic: float
+    p_value: float
+    critical_difference: float
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Images of about equal confidence: how sure the classifier was on average, and how often it was right."""
+
+    images: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationScores:
+    """Expected calibration error over bins of equal mass, Brier score (0..2, summed over classes), loss in nats."""
+
+    error: float
+    brier: float
+    loss: float
+    bins: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What one temperature, fitted on ``fitted_on`` (``out_of_fold`` or ``validation``), does to the test images."""
+
+    candidate: str
+    temperature: float
+    fitted_on: str
+    images: int
+    before: CalibrationScores
+    after: CalibrationScores
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownTrial:
+    """One kind of images that belong to no class: a class that was left out of training, or a folder.
+
+    ``auroc`` is the chance that an unknown image looks less known than a known one; ``refused`` the share of the
+    unknown images that the threshold refuses.
+    """
+
+    name: str
+    images: int
+    auroc: float | None
+    refused: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CoveragePoint:
+    """Of the images whose confidence is at least ``confidence``: how many they are, and how many of them are right."""
+
+    coverage: float
+    accuracy: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class MethodScore:
+    """One way to tell the unknown, and its mean AUROC over the classes left out (None: not judged)."""
+
+    method: str
+    auroc: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """How images that belong to no class are told from known ones.
+
+    Attributes:
+        method: the score in use.
+        threshold: above this score an image is unknown.
+        kept: share of the known test images that are not refused.
+        judged: why there are no ``trials``, or an empty text.
+        trials: each class left out in turn.
+        mean_auroc: over the trials.
+        folder: the images of ``--unknown``.
+        coverage: of the test images, from the surest to all.
+    """
+
+    candidate: str
+    method: str
+    threshold: float
+    kept: float
+    judged: str
+    methods: tuple[MethodScore, ...]
+    trials: tuple[UnknownTrial, ...]
+    mean_auroc: float | None
+    folder: UnknownTrial | None
+    coverage: tuple[CoveragePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold for one class that reaches a target out of fold, and what it does there and on the test images.
+
+    ``kind`` is ``precision`` or ``recall``. An image is called ``class_`` when its calibrated probability is at least
+    ``threshold``; 2.0 when no threshold reaches the target: then the class is never named.
+    """
+
+    class_: str
+    kind: str
+    target: float
+    threshold: float
+    reached: bool
+    out_of_fold_precision: float | None
+    out_of_fold_recall: float | None
+    test_precision: float | None
+    test_precision_ci95: Interval | None
+    test_recall: float | None
+    test_recall_ci95: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Operating:
+    """How answers are chosen where some errors matter more: thresholds of classes, or costs of errors.
+
+    ``cost_before`` and ``cost_after`` are mean costs per test image of the most probable class and of this rule; None
+    without costs. ``accuracy`` is the rule's on the test images.
+    """
+
+    candidate: str
+    points: tuple[OperatingPoint, ...]
+    accuracy: float
+    accuracy_before: float
+    cost_before: float | None
+    cost_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeakEffect:
+    """The test accuracy of the best candidate with and without the test images that were also learned from."""
+
+    candidate: str
+    leaked: int
+    accuracy: float
+    accuracy_without: float | None
+    accuracy_without_ci95: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Optimism:
+    """How much the choice of the best flatters the value by which it was chosen.
+
+    Attributes:
+        candidates: among how many the best was chosen.
+        selection: points by which the best one's value is too high for having been chosen (0..1, bootstrap).
+        corrected: its cross-validated accuracy minus ``selection``.
+        corrected_ci95: of the bootstrap.
+        best_epoch: how much higher accuracy is at each fold's own best epoch than at the epoch the other folds would
+            have chosen; None for a hold-out or a solved head.
+        nested: accuracy of the whole procedure, choice included, on images that had no say in it.
+        chosen: who was chosen in each outer fold of the nested cross-validation.
+        sentence: the same in words.
+    """
+
+    candidates: int
+    selection: float | None
+    corrected: float | None
+    corrected_ci95: Interval | None
+    best_epoch: float | None
+    nested: FoldValues | None
+    chosen: tuple[str, ...]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class LearningPoint:
+    """Accuracy on validation images after training on ``images`` images, over the folds."""
+
+    images: int
+    accuracy: FoldValues
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a number of training images is expected to bring, with the interval of that forecast."""
+
+    images: int
+    accuracy: float
+    ci95: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """Accuracy against the number of training images; ``expected`` carries the curve on to more images."""
+
+    candidate: str
+    points: tuple[LearningPoint, ...]
+    expected: tuple[Expected, ...]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overfitting:
+    """How far training ran ahead of validation in the folds of a finalist.
+
+    ``gap`` is training minus validation accuracy at the best epochs, ``last_gap`` at the last ones. ``turned`` is the
+    mean epoch of the lowest validation loss, None where it never rose again by more than chance.
+    """
+
+    candidate: str
+    gap: float
+    last_gap: float
+    turned: float | None
+    epochs: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """Several networks, or several views of an image, that answer together.
+
+    ``kind`` is ``average`` (mean of the finalists' probabilities), ``joined`` (one head on the features of two
+    backbones) or ``flip`` (mean over the image and its mirror image). ``recommended`` only where it does better than
+    the best candidate by more than chance explains. ``cross_validated`` is its accuracy out of fold.
+    """
+
+    id: str
+    kind: str
+    members: tuple[str, ...]
+    cross_validated: float | None
+    test: Evaluation
+    comparison: Comparison
+    parameters: int
+    recommended: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDoubts:
+    """How many labels of training images are probably wrong; who is in ``doubts.csv``, most doubtful first."""
+
+    candidate: str
+    images: int
+    doubted: int
+    estimated_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a corrected list changed, against the run that the list came from, on the test images of both."""
+
+    previous: str
+    removed: int
+    relabelled: int
+    images: int
+    accuracy_before: float
+    accuracy_now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that is found out after the test set was opened; None where it was not measured."""
+
+    calibration: Calibration | None = None
+    unknown: Unknown | None = None
+    operating: Operating | None = None
+    leak_effect: LeakEffect | None = None
+    optimism: Optimism | None = None
+    learning_curve: LearningCurve | None = None
+    overfitting: tuple[Overfitting, ...] = ()
+    combinations: tuple[Combination, ...] = ()
+    label_doubts: LabelDoubts | None = None
+    changes: Changes | None = None
