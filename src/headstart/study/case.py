@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.split import Round
+from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import CandidateResult, FinalResult
 from headstart.recipe import Protocol
 from headstart.runs.folder import PredictionBlock
@@ -97,6 +98,12 @@ class Case:
     def out_of_fold(self, candidate: str) -> OutOfFold:
         """Return what a candidate that finished its rounds said of every image that validated."""
         return out_of_fold(self.judged_of(candidate), self.parts)
+
+
+def tested_first(results: Sequence[CandidateResult], finals: Sequence[Final], monitor: str) -> list[CandidateResult]:
+    """Return the finalists, best first: by the rule of selection, which sees validation values only."""
+    tested = {final.id for final in finals}
+    return [one for one in best_first(results, monitor) if one.id in tested]
 
 
 def out_of_fold(judged: Judged, parts: Parts) -> OutOfFold:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from headstart import storage
 from headstart.backbones import catalog
 from headstart.data.audit import split_counts
+from headstart.evaluation.evidence import Evidence
 from headstart.evaluation.published import compare_published
-from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import (
     CandidateResult,
     Comparison,
@@ -23,20 +23,14 @@ from headstart.evaluation.significance import compare_with_best
 from headstart.evaluation.summary import Summary
 from headstart.recipe import Candidate
 from headstart.runs.folder import HistoryRow
+from headstart.study.case import Case
 from headstart.study.conclude import Opened
 from headstart.study.plan import Plan
 
 
-def summarise(
-    plan: Plan, candidates: Sequence[CandidateResult], opened: Opened, epochs: Sequence[HistoryRow]
-) -> Summary:
-    """Return the summary: everything that is the same each time the same study runs.
-
-    The best is the first of the tested candidates by the rule of selection, which sees validation values only.
-    """
-    tested = {result.candidate for result in opened.results}
-    ranked = [one for one in best_first(candidates, plan.recipe.protocol.monitor) if one.id in tested]
-    best = ranked[0].id
+def summarise(case: Case, evidence: Evidence, epochs: Sequence[HistoryRow]) -> Summary:
+    """Return the summary: everything that is the same each time the same study runs."""
+    plan, candidates, opened, ranked, best = case.plan, case.results, case.opened, case.ranked, case.best
     comparison = _comparisons(best, opened)
     test = next(result.test for result in opened.results if result.candidate == best)
     return Summary(

@@ -8,19 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.classifier import bundle
+from headstart.classifier.answering import Answering
 from headstart.classifier.bundle import Provenance
 from headstart.evaluation.results import FinalResult
 from headstart.features import graph
 from headstart.features.cut import tail_variables
+from headstart.study.case import Case
 from headstart.study.conclude import Final
 from headstart.study.networks import Network
 from headstart.study.plan import Plan
-from headstart.study.workplace import Workplace
 from headstart.study.workshop import build_network
 
 
-def save_classifier(plan: Plan, final: Final, result: FinalResult, place: Workplace) -> None:
+def save_classifier(case: Case, answering: Answering) -> None:
     """Write the best finalist as a classifier into the run folder."""
+    plan, final, result, place = case.plan, case.final_of(case.best), case.result_of(case.best), case.place
     network, fit, head = final.judged.network, final.fit, final.judged.candidate.head
     model = build_network(network)
     if fit.backbone_weights:

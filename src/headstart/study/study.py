@@ -6,7 +6,9 @@ from headstart.errors import StudyError
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.summary import Summary
 from headstart.study import records
+from headstart.study.case import Case, tested_first
 from headstart.study.conclude import open_test, train_finals
+from headstart.study.evidence import gather
 from headstart.study.finish import summarise
 from headstart.study.forecast import duration, forecast
 from headstart.study.handover import save_classifier
@@ -51,11 +53,22 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     with watch.stage("test"):
         opened = open_test(finals, parts, classes, place)
     epochs = list(records.history_rows(judged, finals, parts))
-    summary = summarise(plan, results, opened, epochs)
-
+    case = Case(
+        plan=plan,
+        parts=parts,
+        prepared=prepared,
+        judged=judged,
+        results=results,
+        finals=finals,
+        opened=opened,
+        ranked=tested_first(results, finals, protocol.monitor),
+        place=place,
+    )
+    with watch.stage("evidence"):
+        evidence, answering = gather(case)
     with watch.stage("classifier"):
-        best = next(number for number, final in enumerate(finals) if final.id == summary.best)
-        save_classifier(plan, finals[best], opened.results[best], place)
+        save_classifier(case, answering)
+    summary = summarise(case, evidence, epochs)
     with watch.stage("records"):
         place.folder.write_pictures(pictures(plan, parts, opened.test_of(summary.best)))
         place.folder.write_history(epochs)
