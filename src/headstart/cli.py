@@ -31,6 +31,7 @@ def app() -> None:
 
     \b
     headstart demo                                    see it work, no data needed
+    headstart audit photos                            what is wrong with the images, before any training
     headstart compare photos                          one folder per class; compares every CNN it has weights for
     headstart predict runs/photos-1a2b3c/classifier new.jpg
     """
@@ -49,6 +50,42 @@ def demo(out: Path | None, fresh: bool, as_json: bool, quiet: bool) -> None:
     progress = _progress(quiet or as_json)
     result = api.demo(out=out, fresh=fresh, progress=progress)
     _show_result(result, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--class-names", type=click.Path(path_type=Path), help="CSV with label,name: what to call the classes.")
+@options.as_json
+@options.talk
+def audit(data: Path, class_names: Path | None, as_json: bool, quiet: bool) -> None:
+    """Look at every image in DATA and say what should be known before a number is believed. Changes nothing.
+
+    \b
+    Counts and sizes; files that cannot be read, and why; names that promise another format; images turned by EXIF;
+    equal and nearly equal images, under two labels, and in two of the given splits; blank, very dark, blurred ones.
+
+    \b
+    With --json, what every study keeps as audit.json:
+    {"set_aside": [{"path", "reason"}], "exact_duplicates": [[path, ..], ..], "near_duplicates", "label_conflicts",
+     "leaks": [{"kind", "paths", "splits"}], "counts": {split: {class: n}}, "warnings": [..],
+     "wrong_extensions": [{"path", "format"}], "rotated": [path, ..], "colour_modes": {mode: n},
+     "sizes": {"width", "height", "shapes", "small", "elongated"}, "dark", "blank", "blurred", ..}
+
+    Example: headstart audit photos
+    """
+    from headstart import storage, terminal
+    from headstart.data.audit import audit as audit_table
+    from headstart.data.images import read_table
+    from headstart.recipe import DataRules
+    from headstart.recipe.lists import read_class_names
+
+    rules = DataRules(class_names=read_class_names(class_names) if class_names else {})
+    progress = _progress(quiet or as_json)
+    found = audit_table(read_table(data, rules=rules, progress=progress, cache=storage.cache_folder()))
+    if as_json:
+        click.echo(storage.json_text(found))
+    else:
+        terminal.print_audit(found)
 
 
 @app.command()
@@ -396,9 +433,9 @@ def _print_predictions(predictions: Sequence[Prediction], top: int) -> None:
 
     rows = []
     for prediction in predictions:
-        answers = prediction.error or ", ".join(f"{one.class_} {one.probability:.1%}" for one in prediction.top(top))
-        rows.append([prediction.path, answers])
-    terminal.print_table(["image", "classes"], rows)
+        classes = prediction.error or ", ".join(f"{one.class_} {one.probability:.1%}" for one in prediction.top(top))
+        rows.append([prediction.path, prediction.answer or "", classes])
+    terminal.print_table(["image", "answer", "classes"], rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 from headstart.progress import Progress
 
 if TYPE_CHECKING:
+    from headstart.data.audit import Audit, Sizes
     from headstart.evaluation.results import CandidateResult, Published
     from headstart.evaluation.summary import Summary
+
+# How many of each kind of finding an audit prints.
+SHOWN_FINDINGS = 12
 
 # Beyond so many classes the confusion matrix is for the report, not for the terminal.
 MATRIX_CLASSES = 20
@@ -88,6 +92,54 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
 def _is_number(text: str) -> bool:
     bare = text.lstrip("+-").removesuffix("%").removesuffix("s").removesuffix("MB").replace(",", "").strip()
     return not bare or bare.replace(".", "", 1).isdigit()
+
+
+def print_audit(found: Audit) -> None:
+    """Print what is known of the images: counts, sizes, warnings, and the first dozen of everything found."""
+    splits = list(found.counts)
+    counts = [[name, *(f"{found.counts[split][name]:,}" for split in splits)] for name in found.counts[splits[0]]]
+    totals = [f"{sum(found.counts[split].values()):,}" for split in splits]
+    print_table(["class", *splits], [*counts, ["in all", *totals]])
+    if found.sizes:
+        print(f"\n{_sizes_in_words(found.sizes)}")
+        print(f"Colour modes: {', '.join(f'{mode} {count:,}' for mode, count in found.colour_modes.items())}.")
+    for warning in found.warnings or ("Nothing was found that should worry you.",):
+        print(f"\n- {warning}")
+    for title, lines in _findings(found):
+        if lines:
+            more = f"\n  and {len(lines) - SHOWN_FINDINGS:,} more (--json lists all)" * (len(lines) > SHOWN_FINDINGS)
+            print(f"\n{title}: {len(lines):,}\n  " + "\n  ".join(lines[:SHOWN_FINDINGS]) + more)
+
+
+def _sizes_in_words(sizes: Sizes) -> str:
+    spans = [
+        f"{name} {span.smallest:,} to {span.largest:,} (median {span.median:,})"
+        for name, span in (("width", sizes.width), ("height", sizes.height))
+    ]
+    return f"Pixels: {', '.join(spans)}; {sizes.shapes:,} different size{'s' * (sizes.shapes != 1)}."
+
+
+def _findings(found: Audit) -> list[tuple[str, list[str]]]:
+    """Return the title and the lines of everything that an audit can find."""
+    alike = [
+        ("Equal images", found.exact_duplicates),
+        ("The same picture in another size, encoding or finish", found.near_duplicates),
+        ("The same picture under more than one label", found.label_conflicts),
+    ]
+    lists = [
+        ("Turned upright by EXIF", found.rotated),
+        ("Blank", found.blank),
+        ("Very dark", found.dark),
+        ("Blurred", found.blurred),
+        ("Very long or wide", found.sizes.elongated if found.sizes else ()),
+    ]
+    return [
+        ("Set aside", [f"{one.path}: {one.reason}" for one in found.set_aside]),
+        *((title, [" = ".join(group) for group in groups]) for title, groups in alike),
+        ("In more than one split", [f"{' and '.join(one.splits)}: {' = '.join(one.paths)}" for one in found.leaks]),
+        ("In another format than named", [f"{one.path}: {one.format}" for one in found.wrong_extensions]),
+        *((title, list(paths)) for title, paths in lists),
+    ]
 
 
 def print_result(summary: Summary) -> None:

@@ -1,5 +1,6 @@
 """A saved classifier against Keras and NumPy, and every way in which a folder can be none."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from PIL import Image
 
 from headstart.backbones.catalog import ZERO_TO_ONE
 from headstart.classifier import bundle, predict
+from headstart.classifier.answering import Answering
 from headstart.classifier.bundle import Provenance
 from headstart.data import decode
 from headstart.data.decode import Resize
 from headstart.errors import ClassifierError, ImageError, UsageError
+from headstart.evaluation.operating import Cost, Threshold
+from headstart.evaluation.unknown import Detector
 from headstart.features import graph
 from headstart.recipe import Head
 from headstart.training.heads import forward, softmax
@@ -22,6 +26,10 @@ from headstart.training.heads import forward, softmax
 CLASSES = ("red", "green", "2", "10")
 SIZE = Resize(16, 16, "crop")
 HEAD = Head(layers=("dense 6", "dropout 0.2"))
+THRESHOLDS = (Threshold("red", "precision", 0.4), Threshold("10", "recall", 0.3))
+CENTRE = np.linspace(-1, 1, 8, dtype=np.float32)
+DETECTOR = Detector("far", 0.5, {"centre": CENTRE})
+ANSWERING = Answering(2.5, DETECTOR, THRESHOLDS)
 PROVENANCE = Provenance("study", "print", "tiny-lr0.1", "tiny", "random:0", "Apache-2.0", 80, 20, 0.9)
 
 
@@ -57,9 +65,33 @@ def saved(network, tmp_path_factory):
 
 @pytest.fixture
 def copied(saved, tmp_path):
-    for path in saved.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return tmp_path
+    return copy(saved, tmp_path)
+
+
+def copy(folder, target):
+    for path in folder.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+@pytest.fixture(scope="module")
+def answering(network, tmp_path_factory):
+    """A bundle with a temperature, thresholds and a detector."""
+    folder = tmp_path_factory.mktemp("run") / "classifier"
+    backbone = graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True)
+    model, options = graph.add_head(backbone, HEAD, head_weights()), {"size": SIZE, "precision": "f32"}
+    bundle.save(folder, model, {}, classes=CLASSES, provenance=PROVENANCE, answering=ANSWERING, **options)
+    return folder
+
+
+@pytest.fixture
+def far(monkeypatch):
+    """Let ``Detector`` score by the distance from a centre, whatever methods there are."""
+
+    def score(self, logits, features):
+        return np.linalg.norm(features - self.arrays["centre"], axis=1).astype(np.float64)
+
+    monkeypatch.setattr(Detector, "score", score)
 
 
 def photographs(count: int = 9) -> list[np.ndarray]:
@@ -117,6 +149,122 @@ def test_older_bundles_have_the_only_filter_there_was(copied):
     assert bundle.read_info(copied).size == SIZE
 
 
+def test_bundles_from_before_answering_are_read(copied):
+    info = json.loads((copied / "classifier.json").read_text())
+    assert [info.pop(key) for key in ("temperature", "unknown", "thresholds", "costs")] == [1.0, None, [], []]
+    (copied / "classifier.json").write_text(json.dumps(info))
+    found = predict.load(copied).answering
+    assert (found.temperature, found.detector, found.thresholds, found.costs) == (1.0, None, (), ())
+
+
+def test_how_it_answers_comes_back(answering, far):
+    info = bundle.read_info(answering)
+    found = bundle.read_answering(answering, info)
+    assert (found.temperature, found.thresholds, found.costs) == (2.5, THRESHOLDS, ())
+    assert (found.detector.method, found.detector.threshold) == ("far", 0.5)
+    np.testing.assert_array_equal(found.detector.arrays["centre"], CENTRE)
+    assert "unknown.npz" in info.files
+
+
+def test_costs_and_an_arrayless_detector_come_back(network, tmp_path):
+    backbone = graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True)
+    model, options = graph.add_head(backbone, HEAD, head_weights()), {"size": SIZE, "precision": "f32"}
+    given = Answering(0.7, Detector("energy", -3.5, {}), costs=(Cost("2", "10", 4.5),))
+    bundle.save(tmp_path / "it", model, {}, classes=CLASSES, provenance=PROVENANCE, answering=given, **options)
+    found = predict.load(tmp_path / "it").answering
+    assert (found.temperature, found.thresholds, found.costs) == (0.7, (), given.costs)
+    assert (found.detector.method, found.detector.threshold, dict(found.detector.arrays)) == ("energy", -3.5, {})
+
+
+def test_predictions_follow_temperature_thresholds_and_detector(answering, saved, far):
+    images, classifier = photographs(), predict.load(answering)
+    outputs = classifier.outputs(images)
+    expected = softmax(outputs.logits.astype(np.float64) / 2.5)
+    np.testing.assert_allclose(classifier.probabilities(images), expected, atol=1e-6)
+    plain = predict.load(saved)
+    np.testing.assert_allclose(plain.probabilities(images), softmax(outputs.logits), atol=1e-6)
+    predictions = classifier.predict(images)
+    distances = np.linalg.norm(outputs.features - CENTRE, axis=1)
+    assert [one.unknown_score for one in predictions] == pytest.approx(list(distances), rel=1e-5)
+    said = [one.answer for one in predictions]
+    assert [word == "unknown" for word in said] == list(distances > 0.5)
+    assert [one.probability for one in predictions[0].ranked] == pytest.approx(sorted(expected[0])[::-1], abs=1e-6)
+    cells = [line.split(",") for line in predict.as_csv(predictions, CLASSES).splitlines()[1:]]
+    assert [row[3] for row in cells] == said
+    assert [float(row[4]) for row in cells] == pytest.approx(list(distances), rel=1e-5)
+    document = json.loads(predict.as_json(predictions, top=1))
+    assert [one["answer"] for one in document] == said
+
+
+def test_answers_follow_thresholds_where_no_detector_speaks(network, tmp_path):
+    backbone = graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True)
+    model, options = graph.add_head(backbone, HEAD, head_weights()), {"size": SIZE, "precision": "f32"}
+    for kind, value in (("precision", 2.0), ("recall", 0.0)):
+        given = Answering(thresholds=(Threshold("green", kind, value),))
+        bundle.save(tmp_path / kind, model, {}, classes=CLASSES, provenance=PROVENANCE, answering=given, **options)
+        predictions = predict.load(tmp_path / kind).predict(photographs())
+        if kind == "recall":
+            assert {one.answer for one in predictions} == {"green"}
+        else:
+            others = [next(each.class_ for each in one.ranked if each.class_ != "green") for one in predictions]
+            assert [one.answer for one in predictions] == others
+
+
+def test_outputs_are_those_of_the_network_in_order(saved, network, tmp_path):
+    images = photographs(20)
+    pixels = np.stack([decode.load(image, SIZE) for image in images]).astype(np.float32) / 255
+    pooled = network.predict(pixels, verbose=0).mean(axis=(1, 2))
+    (tmp_path / "bad.jpg").write_text("no picture")
+    outputs = predict.load(saved).outputs([*images, tmp_path / "bad.jpg"])
+    np.testing.assert_allclose(outputs.features[:20], pooled, atol=1e-5)
+    np.testing.assert_allclose(outputs.logits[:20], forward(HEAD, head_weights(), pooled), atol=1e-4)
+    assert (list(outputs.errors), outputs.logits.shape, outputs.features.shape) == ([20], (21, 4), (21, 8))
+
+
+def test_no_images_have_no_outputs(saved):
+    classifier = predict.load(saved)
+    assert classifier.predict([]) == []
+    assert (len(classifier.outputs([]).logits), len(classifier.outputs([]).features)) == (0, 0)
+
+
+def test_a_bad_file_has_no_answer(answering, far, tmp_path):
+    (tmp_path / "bad.jpg").write_text("no picture")
+    [one] = predict.load(answering).predict([tmp_path / "bad.jpg"])
+    assert (one.answer, one.ranked, one.unknown_score, one.error is None) == (None, (), None, False)
+    row = predict.as_csv([one], CLASSES).splitlines()[1].split(",")
+    assert row[1:5] == ["", "", "", ""] and row[5]
+
+
+@pytest.mark.parametrize("name", ["unknown.npz", "classifier.json"])
+def test_the_detector_is_bound_to_its_bundle(answering, tmp_path, name):
+    copy(answering, tmp_path)
+    content = bytearray((tmp_path / "unknown.npz").read_bytes())
+    if name == "unknown.npz":
+        content[len(content) // 2] ^= 1
+        (tmp_path / name).write_bytes(bytes(content))
+        with pytest.raises(ClassifierError, match="damaged"):
+            predict.load(tmp_path)
+        (tmp_path / name).unlink()
+        with pytest.raises(ClassifierError, match=r"unknown\.npz is missing"):
+            predict.load(tmp_path)
+    else:
+        info = json.loads((tmp_path / name).read_text())
+        (tmp_path / name).write_text(json.dumps({**info, "unknown": None}))
+        with pytest.raises(ClassifierError, match="must list exactly"):
+            predict.load(tmp_path)
+
+
+def test_pickled_arrays_are_refused(answering, tmp_path):
+    copy(answering, tmp_path)
+    np.savez(tmp_path / "unknown.npz", centre=np.array([{"code": 1}], dtype=object))
+    info = json.loads((tmp_path / "classifier.json").read_text())
+    content = (tmp_path / "unknown.npz").read_bytes()
+    info["files"]["unknown.npz"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    (tmp_path / "classifier.json").write_text(json.dumps(info))
+    with pytest.raises(ClassifierError, match="plain arrays"):
+        predict.load(tmp_path)
+
+
 def test_the_weights_are_plain_named_arrays(saved, network):
     with np.load(saved / "weights.npz", allow_pickle=False) as arrays:
         assert sorted(arrays) == sorted(variable.path for variable in network.variables)
@@ -143,12 +291,14 @@ def test_csv_and_json_say_the_same(saved):
     classifier = predict.load(saved)
     predictions = classifier.predict(photographs(2))
     header, first, _ = predict.as_csv(predictions, classifier.classes).splitlines()
-    assert header == "path,predicted,probability,error,p:red,p:green,p:2,p:10"
+    assert header == "path,predicted,probability,answer,unknown_score,error,p:red,p:green,p:2,p:10"
     document = json.loads(predict.as_json(predictions))
     best = json.loads(predict.as_json(predictions, top=2))
     assert [one["ranked"] for one in best] == [one["ranked"][:2] for one in document]
     by_class = {one["class"]: one["probability"] for one in document[0]["ranked"]}
-    assert [float(cell) for cell in first.split(",")[4:]] == pytest.approx([by_class[name] for name in CLASSES])
+    assert [float(cell) for cell in first.split(",")[6:]] == pytest.approx([by_class[name] for name in CLASSES])
+    assert first.split(",")[1:6] == [*first.split(",")[1:3], document[0]["ranked"][0]["class"], "", ""]
+    assert (document[0]["answer"], document[0]["unknown_score"]) == (document[0]["ranked"][0]["class"], None)
 
 
 def test_a_classifier_is_loaded_without_keras(saved):
@@ -197,6 +347,10 @@ def test_other_folders_are_refused(copied, tmp_path_factory):
         ({"files": {"../x": {"sha256": "", "bytes": 1}}}, "must list exactly"),
         ({"classes": 5}, "cannot be read"),
         ({"surprise": 1}, "unknown key"),
+        ({"temperature": 0}, "temperature must be above 0"),
+        ({"temperature": None}, "temperature must be above 0"),
+        ({"thresholds": [{"class": "blue", "kind": "recall", "value": 0.2}]}, "'blue' is none of the classes"),
+        ({"costs": [{"true": "red", "answered": "blue", "cost": 2}]}, "'blue' is none of the classes"),
         ({"input": {**info["input"], "resize": "squash"}}, "cannot be read"),
         ({"input": {**info["input"], "interpolation": "lanczos"}}, "cannot be read"),
     ]:

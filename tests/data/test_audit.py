@@ -32,6 +32,7 @@ def test_audit_of_given_splits(split_folders):
     found = storage.to_plain(audit(table, split_table(table, Protocol(folds=2))))
     assert list(found) == [
         "set_aside", "exact_duplicates", "near_duplicates", "label_conflicts", "leaks", "counts", "warnings",
+        "wrong_extensions", "rotated", "colour_modes", "sizes", "dark", "blank", "blurred", "atypical", "similar",
     ]  # fmt: skip
     assert found["set_aside"] == [
         {"path": "readme.md", "reason": "outside the class folders"},

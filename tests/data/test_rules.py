@@ -82,6 +82,57 @@ def test_labels_may_become_one_class_and_that_is_noted(flowers, save):
     )
 
 
+def test_corrected_labels_count_and_are_noted(flowers):
+    table = read_table(flowers, rules=DataRules(relabel={"rose/0.png": "daisy", "daisy/1.png": "daisy"}))
+    assert {row.path: row.label for row in table.rows if row.path.endswith("0.png")} == {
+        "daisy/0.png": "daisy", "rose/0.png": "daisy",
+    }  # fmt: skip
+    assert table.counts == {"daisy": 5, "rose": 2}
+    assert table.notes == ("1 image has a corrected label.",)
+    assert table.fingerprint != read_table(flowers).fingerprint
+
+
+def test_corrected_labels_are_names_of_classes(flowers):
+    names = {"rose": "Rosa"}
+    rules = DataRules(class_names=names, relabel={"daisy/0.png": "Rosa", "daisy/1.png": "Rosa"})
+    table = read_table(flowers, rules=rules)
+    assert [row.label for row in table.rows if row.path in rules.relabel] == ["Rosa", "Rosa"]
+    assert table.notes == ("2 images have a corrected label.",)
+    with pytest.raises(UsageError, match=r"1 of 1 new labels are no class of .*: 'rose' for daisy/0\.png\. It has"):
+        read_table(flowers, rules=DataRules(class_names=names, relabel={"daisy/0.png": "rose"}))
+
+
+def test_groups_stay_what_they_are_under_corrected_labels(flowers, save):
+    for index in range(2):
+        save(flowers / "daisy" / "plant7" / f"{index}.png", 70 + index)
+    table = read_table(flowers, rules=DataRules(group_by="folder", relabel={"daisy/plant7/0.png": "rose"}))
+    assert {row.label for row in table.rows if row.group} == {"daisy", "rose"}
+    assert {row.group for row in table.rows} == {"", "plant7"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        (
+            DataRules(relabel={"rose/0.png": "dasy"}),
+            "1 of 1 new labels are no class of {}: 'dasy' for rose/0.png. It has daisy, rose. Did you mean 'daisy'?",
+        ),
+        (
+            DataRules(relabel={"rose/9.png": "daisy", "rose/1.png": "daisy"}),
+            "1 of 2 paths to relabel are not in {}: rose/9.png. Give them relative to DATA, as in the image table.",
+        ),
+        (
+            DataRules(relabel={"rose/0.png": "daisy"}, remove=("rose/0.png",)),
+            "rose/0.png cannot be removed and relabelled. Say one of the two.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_corrected_labels_is_one_line(flowers, rules, message):
+    with pytest.raises(UsageError) as error:
+        read_table(flowers, rules=rules)
+    assert str(error.value) == message.format(flowers)
+
+
 def test_equal_pictures_of_labels_that_become_one_are_no_conflict(flowers, save):
     save(flowers / "tulip" / "same.png", 0)
     rules = DataRules(class_names={"daisy": "flower", "tulip": "flower"})
@@ -126,6 +177,7 @@ def test_the_fingerprint_changes_with_every_rule(flowers):
         DataRules(class_names={"rose": "tulip"}),
         DataRules(remove=("rose/0.png",)),
         DataRules(remove=("rose/1.png",)),
+        DataRules(relabel={"rose/1.png": "daisy"}),
         DataRules(limit=5),
         DataRules(limit=4),
     ]

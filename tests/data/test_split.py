@@ -4,8 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from headstart.data.decode import ImageFacts
 from headstart.data.groups import content_group
+from headstart.data.look import Look
 from headstart.data.split import split_table
+from headstart.data.table import NearGroup
 from headstart.errors import DataError
 from headstart.recipe import Protocol
 
@@ -185,10 +188,25 @@ def test_a_picture_under_two_labels_is_never_in_a_cut_test_set(row, table):
 
 def test_equal_pixels_in_unlike_files_are_one_picture(row, table):
     data = table([*many(row, {"a": 10, "b": 10}), row("x", "a", group="t"), row("y", "b", group="t")])
-    data = replace(data, pixel_sha256={"x": "same", "y": "same"})
+    same = ImageFacts(8, 8, "PNG", "L", False, "same", Look(100.0, 20.0))
+    data = replace(data, facts={"x": same, "y": same})
     for seed in range(20):
         splits = split_table(data, Protocol(seed=seed, folds=2, test_fraction=0.5))
         assert {row_.split for row_ in splits.rows[20:]} == {"train"}
+
+
+def test_near_duplicates_under_two_labels_are_one_picture_if_they_are_joined(row, table):
+    data = table([*many(row, {"a": 10, "b": 10}), row("x", "a", group="t"), row("y", "b", group="t")])
+    joined, apart = (replace(data, near=(NearGroup(("x", "y"), joined=joined),)) for joined in (True, False))
+    parts = {
+        side: {r.split for seed in range(20) for r in split_table(side_table, protocol(seed)).rows[20:]}
+        for side, side_table in (("joined", joined), ("apart", apart))
+    }
+    assert parts == {"joined": {"train"}, "apart": {"train", "test"}}
+
+
+def protocol(seed):
+    return Protocol(seed=seed, folds=2, test_fraction=0.5)
 
 
 def given(row, *splits):

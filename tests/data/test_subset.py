@@ -95,7 +95,7 @@ def test_images_beyond_the_limit_are_noted_and_not_listed(tmp_path, save):
     table = read_table(tmp_path / "data", rules=DataRules(limit=10))
     note = "14 of 24 images to learn from were left out: the limit is 10."
     assert (table.notes, len(table.rows), table.counts, table.set_aside) == ((note,), 10, {"a": 5, "b": 5}, ())
-    assert set(table.pixel_sha256) == {row.path for row in table.rows}
+    assert set(table.facts) == {row.path for row in table.rows}
     found = audit(table, split_table(table, Protocol(kind="holdout")))
     assert (found.set_aside, found.warnings) == ((), (note,))
 

@@ -1,11 +1,16 @@
 """Every number against scikit-learn, and by its properties."""
 
+import dataclasses
+import json
 import math
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from headstart import storage
+from headstart.evaluation.bootstrap import bootstrap_intervals
+from headstart.evaluation.intervals import corrected_interval, wilson_interval
 from headstart.evaluation.metrics import (
     area_under_roc,
     average_precision,
@@ -13,9 +18,10 @@ from headstart.evaluation.metrics import (
     cross_entropy,
     evaluate,
     fold_values,
+    precision_recall_curve,
     roc_curve,
 )
-from headstart.evaluation.significance import wilson_interval
+from headstart.evaluation.results import Evaluation
 
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox")
 
@@ -199,6 +205,39 @@ def test_a_long_roc_curve_is_thinned_without_moving():
     assert area == pytest.approx(area_under_roc(labels == 0, probabilities[:, 0]), abs=1e-3)
 
 
+@pytest.mark.parametrize("decimals", [1, 9])
+def test_precision_recall_curve_is_scikit_learns(decimals):
+    labels, probabilities = random_case(11, decimals=decimals)
+    curve = precision_recall_curve(labels, probabilities, 2)
+    precision, recall, _ = reference.precision_recall_curve(labels == 2, probabilities[:, 2], drop_intermediate=True)
+    assert curve.recall == pytest.approx(recall[::-1])
+    assert curve.precision == pytest.approx(precision[::-1])
+    steps = np.sum(np.diff(curve.recall) * curve.precision[1:])
+    assert steps == pytest.approx(reference.average_precision_score(labels == 2, probabilities[:, 2]))
+
+
+def test_a_long_precision_recall_curve_is_thinned_without_moving():
+    labels, probabilities = random_case(5, images=60_000, classes=3, decimals=9)
+    curve = precision_recall_curve(labels, probabilities, 0)
+    assert len(curve.recall) < 2000
+    precision, recall, _ = reference.precision_recall_curve(labels == 0, probabilities[:, 0])
+    full = set(zip(recall.tolist(), precision.tolist(), strict=True))
+    assert set(zip(curve.recall.tolist(), curve.precision.tolist(), strict=True)) <= full
+    assert np.all(np.diff(curve.recall) >= 0) and (curve.recall[0], curve.recall[-1]) == (0, 1)
+    steady = (recall > 0.02) & (recall < 1)
+    drawn = np.interp(recall[steady], curve.recall, curve.precision)
+    assert np.abs(drawn - precision[steady]).max() < 2 / 400
+    steps = np.sum(np.diff(curve.recall) * curve.precision[1:])
+    assert steps == pytest.approx(average_precision(labels == 0, probabilities[:, 0]), abs=2e-3)
+
+
+def test_precision_recall_curve_of_extremes():
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6]])
+    assert precision_recall_curve(np.array([0, 0]), probabilities, 1) is None
+    every = precision_recall_curve(np.array([0, 0]), probabilities, 0)
+    assert every.precision.tolist() == [1, 1, 1] and every.recall.tolist() == [0, 0.5, 1]
+
+
 def test_areas_are_undefined_without_positives():
     scores = np.array([0.1, 0.2])
     assert area_under_roc(np.zeros(2, bool), scores) is None
@@ -223,7 +262,73 @@ def test_fold_values():
         fold_values([], [])
 
 
+def test_fold_values_carry_the_corrected_interval():
+    folds = [0.8, 0.9, 0.95, 0.85, 0.9]
+    assert fold_values(folds, folds, test_share=0.25).ci95 == corrected_interval(folds, 0.25)
+    assert fold_values([0.5], [0.5], test_share=0.25).ci95 is None
+    assert fold_values([0.5, math.nan], [0.5, 0.5], test_share=0.25).ci95 is None
+    cut = fold_values([0.9, 1.0], [0.9, 1.0], test_share=1, bounds=(0, 1))
+    assert cut.ci95 == (0.0, 1.0)
+    assert fold_values([0.9, 1.0], [0.9, 1.0], test_share=1, bounds=(-math.inf, 1)).ci95 == pytest.approx(
+        (0.95 - 12.7062 * 0.0866025, 1), abs=1e-4
+    )
+
+
 def test_accuracy_carries_its_wilson_interval():
     labels, probabilities = random_case(2)
     result = evaluate(labels, probabilities, CLASSES)
-    assert result.intervals["accuracy"] == wilson_interval(round(result.accuracy * 200), 200)
+    assert result.intervals == {"accuracy": wilson_interval(round(result.accuracy * 200), 200)}
+    assert all(row.intervals == {} for row in result.per_class)
+
+
+def test_a_seed_brings_all_intervals_and_changes_nothing_else():
+    labels, probabilities = random_case(2)
+    plain, result = evaluate(labels, probabilities, CLASSES), evaluate(labels, probabilities, CLASSES, seed=3)
+    losses = -np.log(probabilities[np.arange(200), labels])
+    drawn = bootstrap_intervals(labels, probabilities, losses, seed=3)
+    assert result.intervals == plain.intervals | {
+        "balanced_accuracy": drawn.balanced_accuracy,
+        "f1": drawn.f1,
+        "auc": drawn.auc,
+        "loss": pytest.approx(drawn.loss),
+    }
+    for index, row in enumerate(result.per_class):
+        assert row.intervals == {
+            "precision": wilson_interval(row.tp, row.tp + row.fp),
+            "recall": wilson_interval(row.tp, row.support),
+            "specificity": wilson_interval(row.tn, row.tn + row.fp),
+            "f1": drawn.class_f1[index],
+            "auc": drawn.class_auc[index],
+        }
+    bare = [dataclasses.replace(row, intervals={}) for row in result.per_class]
+    assert dataclasses.replace(result, intervals=plain.intervals, per_class=tuple(bare)) == plain
+
+
+def test_every_interval_holds_the_value_it_is_about():
+    labels, probabilities = random_case(4)
+    result = evaluate(labels, probabilities, CLASSES, seed=0)
+    values = {
+        "accuracy": result.accuracy,
+        "balanced_accuracy": result.balanced_accuracy,
+        "f1": result.averages.macro.f1,
+        "auc": result.averages.macro.auc,
+        "loss": result.loss,
+    }
+    assert values.keys() == result.intervals.keys()
+    for name, value in values.items():
+        assert result.intervals[name][0] < value < result.intervals[name][1]
+    for row in result.per_class:
+        for name, (low, high) in row.intervals.items():
+            assert low < getattr(row, name) < high
+
+
+def test_intervals_that_are_unknown_are_left_out_and_the_rest_survives_json():
+    labels, probabilities = random_case(1, classes=3)
+    labels[labels == 2] = 0
+    result = evaluate(labels, probabilities, CLASSES[:3], seed=0)
+    assert result.per_class[2].intervals.keys() == {"precision", "specificity"}
+    assert storage.from_plain(Evaluation, json.loads(storage.json_text(result))) == result
+    perfect = evaluate(np.arange(30) % 3, np.eye(3)[np.arange(30) % 3], CLASSES[:3], seed=0)
+    assert "loss" not in perfect.intervals and perfect.intervals["f1"][0] < 1
+    sure = np.eye(2)[np.array([0, 1, 0])]
+    assert evaluate(np.array([0, 1, 1]), sure, CLASSES[:2], seed=0).intervals["loss"][1] <= -math.log(1e-7)

@@ -380,6 +380,31 @@ def test_files_that_an_override_names_lie_in_the_current_folder(tmp_path, monkey
     assert draft.recipe().data.remove == ("cat/1.jpg",)
 
 
+def test_a_corrected_list_gives_removals_new_labels_and_its_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".study").write_text("x")
+    lines = "path,label,suggested,confidence,action\na,x,y,0.9,relabel\nb,x,y,0.9,drop\nc,y,x,0.9,relabel\nd,y,x,0.9,\n"
+    (tmp_path / "run" / "doubts.csv").write_text(lines)
+    text = 'backbone = "mobilenet"\n[data]\nremove = "run/doubts.csv"\n'
+    run = str(tmp_path / "run")
+    rules = read_text(text, folder=tmp_path).recipe().data
+    assert rules == DataRules(remove=("b",), relabel={"a": "y", "c": "x"}, corrected_from=run)
+    rules = read_text(text + 'relabel = {c = "z", e = "x"}', folder=tmp_path).recipe().data
+    assert rules.relabel == {"a": "y", "c": "z", "e": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("data.relabel = 5", "data.relabel must be a table of path = class. Received: 5."),
+        ("data.relabel = {a = 1}", "data.relabel.a must be text. Received: 1."),
+        ("data.corrected_from = 1", "data.corrected_from must be text. Received: 1."),
+    ],
+)
+def test_new_labels_are_texts(text, problem):
+    assert problems_of(MOBILENET + text) == [problem]
+
+
 def test_a_grid_too_large_is_refused_at_once():
     values = ", ".join(map(str, range(1, 201)))
     text = f'backbone = "mobilenet"\n[grid]\ntrain.epochs = [{values}]\ntrain.batch_size = [{values}]'

@@ -98,7 +98,8 @@ def random_recipe(seed):
     )
     return Recipe(
         candidates,
-        DataRules("pad", "nearest", True, pick(ODD_TEXTS), {text: pick(ODD_TEXTS) for text in some()}, some(), 3),
+        DataRules("pad", "nearest", True, pick(ODD_TEXTS), {text: pick(ODD_TEXTS) for text in some()}, some(), 3,
+                  {text: pick(ODD_TEXTS) for text in some()}, pick(ODD_TEXTS)),
         Protocol("holdout", 2, 0.25, 3, 1 / 3, "loss", "best", 9, 2**31 - 1),
         pick(["f32", "bf16"]), pick(ODD_TEXTS), pick(ODD_TEXTS), some(), pick(ODD_TEXTS), some(), published,
     )  # fmt: skip

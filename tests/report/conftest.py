@@ -1,5 +1,6 @@
 """A run folder as a study leaves it, from seeded synthetic predictions: no photographs, no training."""
 
+import dataclasses
 import io
 import itertools
 from dataclasses import dataclass
@@ -9,8 +10,29 @@ import pytest
 import tomli_w
 from PIL import Image
 
-from headstart.data.audit import Audit, Leak, SetAside
+from headstart.data.audit import Atypical, Audit, Leak, SetAside, Sizes, Span, WrongExtension
 from headstart.data.table import ImageRow
+from headstart.evaluation.comparison import compare_on_folds, compare_on_test, friedman
+from headstart.evaluation.evidence import (
+    Calibration,
+    CalibrationScores,
+    Changes,
+    Combination,
+    CoveragePoint,
+    Expected,
+    LabelDoubts,
+    LeakEffect,
+    LearningCurve,
+    LearningPoint,
+    MethodScore,
+    Operating,
+    OperatingPoint,
+    Optimism,
+    Overfitting,
+    ReliabilityBin,
+    Unknown,
+    UnknownTrial,
+)
 from headstart.evaluation.metrics import evaluate, fold_values
 from headstart.evaluation.published import compare_published
 from headstart.evaluation.results import (
@@ -21,11 +43,12 @@ from headstart.evaluation.results import (
     ParameterCounts,
     ProtocolSummary,
 )
-from headstart.evaluation.significance import compare_with_best
 from headstart.evaluation.summary import Summary
 from headstart.recipe import Augmentation, Candidate, Head, Optimizer, Phase, PublishedValue, Training
+from headstart.report.page import render
 from headstart.runs.folder import (
     CandidateTiming,
+    DoubtRow,
     Environment,
     FeatureTiming,
     FoldRow,
@@ -43,6 +66,25 @@ SKILLS = {"mobilenet": 2.6, "mobilenet_v2": 2.4, "resnet50": 2.9, "small_cnn": 1
 SIZES = {"mobilenet": 3_233_989, "mobilenet_v2": 2_264_389, "resnet50": 23_597_957, "small_cnn": 94_000}
 SPEEDS = {"mobilenet": 5.1, "mobilenet_v2": 4.2, "resnet50": 24.0, "small_cnn": 0.8}
 RATE_PENALTY = {1e-2: 0.25, 1e-3: 0.0, 1e-4: 0.7, 1e-5: 1.6}
+
+
+LOOKED_AT = {
+    "near_duplicates": (("daisy/00003.jpg", "daisy/00005.jpg"),),
+    "leaks": (
+        Leak("exact", ("daisy/00001.jpg", "daisy/00002.jpg"), ("train", "test")),
+        Leak("near", ("daisy/00003.jpg", "daisy/00005.jpg"), ("train", "test")),
+    ),
+    "wrong_extensions": (WrongExtension("daisy/00006.jpg", "PNG"),),
+    "rotated": ("daisy/00007.jpg", "daisy/00008.jpg"),
+    "colour_modes": {"RGB": 296, "CMYK": 2, "I;16": 2},
+    "sizes": Sizes(Span(48, 320, 1024), Span(60, 240, 768), 37, 3, ("daisy/long.jpg",)),
+    "dark": ("daisy/dark.jpg",),
+    "blank": ("daisy/blank.jpg",),
+    "blurred": tuple(f"daisy/blurred-{number}.jpg" for number in range(14)),
+    "atypical": (Atypical("daisy/odd.jpg", "daisy", "tulips", 4.2), Atypical("daisy/own.jpg", "daisy", "daisy", 3.9)),
+    "similar": (("daisy/00009.jpg", "daisy/00010.jpg"),),
+}
+"""What an audit says of single images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +108,9 @@ class Sample:
     published: tuple[PublishedValue, ...] = ()
     unknown: tuple[str, ...] = ()
     augmented: bool = False
+    evidence: bool = False
+    """Everything that issue 4 measures, made up."""
+    openings: int = 1
     seed: int = 0
 
 
@@ -112,12 +157,19 @@ class Builder:
             if sample.pictures:
                 folder.write_pictures(self._pictures())
             folder.classifier.mkdir()
-            folder.write_summary(summary)
+            if sample.evidence:
+                folder.write_doubts(self._doubts())
+            folder.write_summary(self._with_evidence(summary, blocks) if sample.evidence else summary)
+            for number in range(sample.openings):
+                chosen = [final.candidate for final in summary.finals]
+                folder.log("test set opened", finalists=chosen, opening=number + 1)
+                folder.log("test set opened", finalists=chosen, opening=number + 1)
         return folder
 
     def _study(self):
         about = {"title": "Flowers & more", "source": "Somebody, 2020", "unknown": list(self.sample.unknown)}
-        return tomli_w.dumps({**about, "candidate": [to_plain(one) for one in self.candidates]})
+        protocol = {"protocol": {"equivalence": 0.01}} if self.sample.evidence else {}
+        return tomli_w.dumps({**about, **protocol, "candidate": [to_plain(one) for one in self.candidates]})
 
     def _images(self):
         rows = []
@@ -184,12 +236,16 @@ class Builder:
         loss = 2.2 * (1 - accuracy) + 0.08
         epochs = self.random.integers(9, 19, self.sample.folds)
         return CrossValidation(
-            accuracy=fold_values(accuracy.tolist(), (accuracy - spread / 3).tolist()),
-            loss=fold_values(loss.tolist(), (loss * 1.05).tolist()),
+            accuracy=self._folds(accuracy, accuracy - spread / 3),
+            loss=self._folds(loss, loss * 1.05),
             train_accuracy=fold_values((accuracy * 0.5 + 0.5).tolist(), (accuracy * 0.4 + 0.6).tolist()),
             train_loss=fold_values((loss * 0.4).tolist(), (loss * 0.3).tolist()),
             best_epochs=tuple(epochs.tolist()),
         )
+
+    def _folds(self, best, last):
+        share = 1 / max(1, self.sample.folds - 1) if self.sample.evidence else None
+        return fold_values(best.tolist(), last.tolist(), test_share=share)
 
     def _result_rows(self, results):
         for result in results:
@@ -229,12 +285,14 @@ class Builder:
         ):
             parts = ("train", "validation", "test") if self.sample.holdout else ("train", "test")
             mine = [self._block(candidate, part, self._part(part)) for part in parts]
-            found = [evaluate(block.labels, block.probabilities, self.sample.classes) for block in mine]
+            seed = 0 if self.sample.evidence else None
+            found = [evaluate(block.labels, block.probabilities, self.sample.classes, seed=seed) for block in mine]
             finals.append(FinalResult(candidate.id, 14, found[0], found[1] if self.sample.holdout else None, found[-1]))
             blocks += mine
         best = ranked[0].id
         test = next(final.test for final in finals if final.candidate == best)
-        right = {one.candidate: one.probabilities.argmax(1) == one.labels for one in blocks if one.part == "test"}
+        said = {one.candidate: one for one in blocks if one.part == "test"}
+        compared = compare_on_test(best, said[best].labels, {name: one.probabilities for name, one in said.items()}, 0)
         low, high = test.intervals["accuracy"]
         verdict = (
             f"{best} did best in {self.sample.folds}-fold cross-validation and then classified {test.accuracy:.1%} of "
@@ -249,13 +307,41 @@ class Builder:
             finals=tuple(finals),
             test=test,
             verdict=verdict,
-            comparison=compare_with_best(best, right),
+            comparison=compared if self.sample.evidence else _as_before(compared),
             published=compare_published(self.sample.published, results, finals, self.sample.classes, epochs=history),
         ), blocks
 
     def _protocol(self):
         kind, folds = ("holdout", None) if self.sample.holdout else ("folds", self.sample.folds)
-        return ProtocolSummary(kind, folds, 1, "accuracy", "per_backbone", self.sample.seed, 1)
+        openings = self.sample.openings
+        return ProtocolSummary(kind, folds, 1, "accuracy", "per_backbone", self.sample.seed, openings)
+
+    def _with_evidence(self, summary, blocks):
+        """Return the summary with everything that can be measured."""
+        best = summary.best
+        folds = {one.id: one.cv.accuracy.folds for one in summary.candidates if one.cv}
+        share = 1 / max(1, self.sample.folds - 1)
+        test = next(one for one in blocks if one.candidate == best and one.part == "test")
+        return dataclasses.replace(
+            summary,
+            recommendation=f"Take {best}: nothing cheaper does as well.",
+            comparison=(*summary.comparison, *compare_on_folds(best, folds, share, 0.01)),
+            friedman=friedman(folds),
+            estimands={"test_accuracy": "New images of the same kind, answered by this classifier."},
+            calibration=_calibration(best, test),
+            unknown=_unknown(best, self.sample.classes),
+            operating=_operating(best, self.sample.classes),
+            leak_effect=None if self.sample.clean else LeakEffect(best, 3, 0.8812, 0.8734, (0.8301, 0.9077)),
+            optimism=_optimism(summary),
+            learning_curve=_learning_curve(best),
+            overfitting=tuple(
+                Overfitting(one.candidate, 0.0521, 0.0933, 11.3 if place == 0 else None, 20.0, f"Words {place} on it.")
+                for place, one in enumerate(summary.finals)
+            ),
+            combinations=_combinations(summary),
+            label_doubts=LabelDoubts(best, 240, 17, 11, 0.0458, "About 11 labels are probably wrong."),
+            changes=Changes("runs/before", 4, 2, 58, 0.8621, 0.8793, (-0.0112, 0.0456), "Six rows were changed."),
+        )
 
     def _counts(self):
         return {
@@ -278,7 +364,7 @@ class Builder:
     def _audit(self):
         if self.sample.clean:
             return Audit((), (), (), (), (), self._counts(), ())
-        return Audit(
+        plain = Audit(
             set_aside=(SetAside("daisy/torn.jpg", "cut short"),),
             exact_duplicates=(("daisy/00001.jpg", "daisy/00002.jpg"), ("roses/00004.jpg", "tulips/00009.jpg")),
             near_duplicates=(),
@@ -287,6 +373,15 @@ class Builder:
             counts=self._counts(),
             warnings=("1 picture under more than one label: correct the labels or remove them.",),
         )
+        return dataclasses.replace(plain, **LOOKED_AT) if self.sample.evidence else plain
+
+    def _doubts(self):
+        """Return 15 rows that are in doubt, one of them settled by hand, and one that was corrected before."""
+        first, second = self.sample.classes[:2]
+        for number in range(15):
+            action = "keep" if number == 3 else ""
+            yield DoubtRow(f"{first}/{number:05d}.jpg", first, second, 0.99 - 0.03 * number, action)
+        yield DoubtRow(f"{second}/00001.jpg", second, second, None, "relabel")
 
     def _timings(self):
         return Timings(
@@ -326,12 +421,100 @@ class Builder:
             yield row, _jpeg(number, wide=0)
 
 
+def _as_before(compared):
+    """Return the comparisons as summaries of earlier versions hold them: one per pair."""
+    return tuple(one for one in compared if one.method.startswith("McNemar"))
+
+
+def _scores(probabilities, labels, bins):
+    """Return calibration scores whose bins are real and whose other numbers are made up."""
+    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    groups = np.array_split(np.argsort(sure, kind="stable"), bins)
+    made = tuple(ReliabilityBin(len(one), float(sure[one].mean()), float(right[one].mean())) for one in groups)
+    error = float(np.mean([abs(one.confidence - one.accuracy) for one in made]))
+    return CalibrationScores(error, 0.1 + error, 0.3 + error, made)
+
+
+def _calibration(best, test):
+    before = _scores(test.probabilities**2 / (test.probabilities**2).sum(axis=1, keepdims=True), test.labels, 6)
+    return Calibration(best, 1.4142, "out_of_fold", 240, before, _scores(test.probabilities, test.labels, 6))
+
+
+def _unknown(best, classes):
+    trials = tuple(
+        UnknownTrial(name, 40 + place, 0.71 + 0.2 * np.sin(place) ** 2, 0.3) for place, name in enumerate(classes)
+    )
+    coverage = tuple(CoveragePoint(n / 20, 1 - 0.1 * (n / 20) ** 2, 1.02 - n / 20) for n in range(1, 21))
+    methods = (
+        MethodScore("energy", 0.7712),
+        MethodScore("nearest_neighbours", 0.8035),
+        MethodScore("mahalanobis", None),
+    )
+    return Unknown(
+        candidate=best,
+        method="nearest_neighbours",
+        threshold=0.4131,
+        kept=0.9467,
+        judged="",
+        methods=methods,
+        trials=trials,
+        mean_auroc=0.8035,
+        folder=UnknownTrial("photographs/cars", 120, 0.9912, 0.95),
+        coverage=coverage,
+    )
+
+
+def _operating(best, classes):
+    points = (
+        OperatingPoint(
+            classes[0], "precision", 0.99, 0.8123, True, 0.9912, 0.731, 0.975, (0.88, 0.99), 0.7, (0.5, 0.8)
+        ),
+        OperatingPoint(classes[1], "recall", 0.999, 2.0, False, None, None, None, None, 0.0, (0.0, 0.2)),
+    )
+    return Operating(best, points, 0.8333, 0.8667, 0.4321, 0.2109)
+
+
+def _optimism(summary):
+    nested = fold_values([0.861, 0.874, 0.869], [0.86, 0.87, 0.865], test_share=0.5)
+    chosen = (summary.best, summary.best, summary.candidates[0].id)
+    return Optimism(4, 0.0043, 0.8694, (0.8512, 0.8871), 0.0061, nested, chosen, "Choosing among 4 flatters a little.")
+
+
+def _learning_curve(best):
+    points = tuple(
+        LearningPoint(
+            30 * 2**n, fold_values([0.7 + 0.05 * n, 0.72 + 0.05 * n], [0.7, 0.7], test_share=0.5, bounds=(0.0, 1.0))
+        )
+        for n in range(4)
+    )
+    expected = (Expected(480, 0.8934, (0.871, 0.915)), Expected(960, 0.9102, (0.879, 0.934)))
+    return LearningCurve(best, points, expected, "Twice as many images would bring about 2.5 points.")
+
+
+def _combinations(summary):
+    members = tuple(final.candidate for final in summary.finals)
+    compared = [dataclasses.replace(one, a="average", b=summary.best) for one in summary.comparison][:1]
+    parts = ((members, "average", True), (members[:1], "flip", False))
+    return tuple(
+        Combination(kind, kind, names, 0.8912, summary.test, one, 5_498_378, recommended, f"The {kind} was tried.")
+        for one in compared
+        for names, kind, recommended in parts
+    )
+
+
 def _jpeg(seed, *, wide):
     random = np.random.default_rng(seed)
     small = random.integers(40, 220, (4, 6 if wide else 4, 3), np.uint8)
     stream = io.BytesIO()
     Image.fromarray(small).resize((192 if wide else 128, 128)).save(stream, "jpeg", quality=80)
     return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def evidence_run(tmp_path_factory):
+    """Return a run folder with all evidence and its page, for tests that only read."""
+    folder = Builder(tmp_path_factory.mktemp("evidence") / "run", Sample(evidence=True)).build()
+    return folder, render(folder)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from headstart.evaluation.results import FoldValues
 from headstart.report import content
-from headstart.report.curves import coloured_curves
+from headstart.report.areas import coloured_curves
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from headstart.recipe import PublishedValue
 from headstart.report.page import render, write_report
 from headstart.runs.folder import RunFolder
 
+DOCUMENTS = ("summary", "timings", "audit")
 EMPTY = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "use"}
 SCALES = {
     "%": (100,),
@@ -117,11 +118,15 @@ def reads_as(text, value):
         {"perfect": True},
         {"holdout": True, "folds": 1},
         {"named": NAMED, "phases": (6,), "published": PUBLISHED, "failed": (NAMED[1],)},
+        {"evidence": True},
+        {"evidence": True, "classes": ("cat", "dog"), "backbones": ("mobilenet",), "openings": 2},
+        {"evidence": True, "classes": tuple(f"class {n}" for n in range(20)), "per_class": 15},
+        {"evidence": True, "holdout": True, "folds": 1},
     ],
 )
 def test_every_number_is_that_of_the_run_folder(build_run, settings):
     folder = build_run(**settings)
-    documents = {name: json.loads((folder.path / f"{name}.json").read_text()) for name in ("summary", "timings")}
+    documents = {name: json.loads((folder.path / f"{name}.json").read_text()) for name in DOCUMENTS}
     numbers = page_of(folder).all("data")
     assert len(numbers) > 100
     for number in numbers:
@@ -441,7 +446,14 @@ def test_the_page_never_scrolls_sideways(build_run):
     names = tuple(f"a rather long name of class {number}" for number in range(12))
     long = ("mobilenet-lr0.01-adam-random-last4-image256-dense1024", "x" * 70)
     published = (*PUBLISHED, *(PublishedValue(name, "test", "accuracy", 0.9) for name in long))
-    settings = {"pictures": True, "augmented": True, "named": long, "published": published, "phases": (4, 5)}
+    settings = {
+        "pictures": True,
+        "augmented": True,
+        "evidence": True,
+        "named": long,
+        "published": published,
+        "phases": (4, 5),
+    }
     report = write_report(build_run(classes=names, per_class=20, **settings))
     report.write_text(report.read_text().replace("<details>", "<details open>"))
     measure = "let page=this.contentDocument.documentElement;this.title=page.scrollWidth-page.clientWidth"

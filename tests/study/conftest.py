@@ -1,7 +1,9 @@
 """A small folder of photographs and a finished study of it, shared by the tests of this room."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,17 @@ from PIL import Image
 
 from headstart import api
 from headstart.api import Result, Settings
+from headstart.data.images import ImageRow
+from headstart.data.split import Round
+from headstart.evaluation.ranking import best_first
+from headstart.progress import Progress
+from headstart.recipe import Protocol
+from headstart.study.case import Case
+from headstart.study.jobs import Jobs
+from headstart.study.judge import candidate_result, judge
+from headstart.study.learners import Goal, HeadLearner
+from headstart.study.parts import Parts
+from headstart.study.views import Copies
 
 TINTS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (200, 50, 60)}
 SETTINGS = Settings(backbones=("mobilenet:random",), learning_rates=(1e-2, 1e-3), folds=3, epochs=8, image_size=32)
@@ -42,3 +55,63 @@ def finished(tmp_path_factory):
         patch.setenv("HEADSTART_CACHE", str(place / "cache"))
         result = api.compare(data, SETTINGS, out=place / "run")
     return Finished(data, place / "cache", SETTINGS, result)
+
+
+class Listener(Progress):
+    """Remembers what was said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
+@pytest.fixture
+def made_case(tmp_path):
+    """Return a maker of cases from features: real heads in real rounds, without images and networks."""
+    numbers = itertools.count()
+
+    def make(features, labels, candidates, *, rounds=None, groups=None, finalists=None, **settings):
+        protocol = Protocol(**settings)
+        classes = tuple(f"class {number}" for number in range(labels.max() + 1))
+        rows = [
+            ImageRow(
+                f"{row}.png", classes[label], f"{row:064x}", 8, 8, "ok", "", groups[row] if groups else "", "train"
+            )
+            for row, label in enumerate(labels)
+        ]
+        rounds = rounds or _folds(len(labels), protocol.folds, protocol.repeats)
+        nothing = np.zeros(0, np.int64)
+        parts = Parts(tuple(rows), labels, np.arange(len(labels)), nothing, nothing, tuple(rounds))
+        network = SimpleNamespace(name="made", views=(), learner="heads", candidates=tuple(candidates))
+        goal = Goal(len(classes), protocol.monitor)
+        learner = HeadLearner(network, np.float32(features), Copies(parts, (), 0), goal, frozen=1000)
+        place = SimpleNamespace(jobs=Jobs(tmp_path / "jobs", f"case {next(numbers)}"), progress=Listener())
+        judged = judge([SimpleNamespace(network=network, learner=learner, reason=None)], parts, protocol.seed, place)
+        results = [candidate_result(one, len(classes)) for one in judged]
+        return Case(
+            plan=SimpleNamespace(
+                recipe=SimpleNamespace(protocol=protocol),
+                splits=SimpleNamespace(kind=protocol.kind),
+                table=SimpleNamespace(classes=classes),
+            ),
+            parts=parts,
+            preparation=None,
+            judged=judged,
+            results=results,
+            finals=(),
+            opened=None,
+            ranked=best_first(results, protocol.monitor)[:finalists],
+            place=place,
+        )
+
+    return make
+
+
+def _folds(images, count, repeats):
+    rounds = []
+    for repeat in range(repeats):
+        fold = np.random.default_rng([7, repeat]).permutation(images) % count
+        rounds += [Round(repeat, one, np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in range(count)]
+    return rounds

@@ -1,33 +1,89 @@
-"""The end of the verdict: what the sealed test says of the best candidate beside the other finalists."""
+"""The summary of a finished study: what it compares, and that it says the same each time."""
+
+import dataclasses
+import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from headstart.evaluation.significance import compare_with_best
-from headstart.study.finish import _beside_others
-
-NAMES = {"near": "Near", "far": "Far", "above": "Above"}
-
-
-def ending(**wrong: int) -> str:
-    """Return the sentence's end when the best has 20 of 300 wrong and the others the given numbers."""
-    right = {name: np.arange(300) >= count for name, count in {"best": 20, **wrong}.items()}
-    return _beside_others(compare_with_best("best", right), NAMES)
+from headstart import api, storage
+from headstart.api import Settings
+from headstart.evaluation.evidence import Evidence
+from headstart.evaluation.summary import Summary
+from headstart.runs.folder import RunFolder
 
 
-@pytest.mark.parametrize(
-    ("wrong", "expected"),
-    [
-        ({}, ""),
-        ({"far": 80}, "; every other finalist did worse there, by more than chance explains"),
-        ({"near": 22, "far": 80}, "; the test images do not tell it from Near"),
-        ({"above": 2, "far": 80}, "; there Above did better by more than chance explains, though not in validation"),
-    ],
-)
-def test_each_verdict_has_its_words(wrong, expected):
-    assert ending(**wrong) == expected
+@pytest.fixture(scope="module")
+def summary(finished):
+    return finished.result.summary
 
 
-def test_a_better_and_an_equal_finalist_are_both_named():
-    assert "Above did better" in ending(above=2, near=22)
-    assert "do not tell it from Near" in ending(above=2, near=22)
+def test_every_part_of_the_evidence_has_its_place():
+    names = {field.name for field in dataclasses.fields(Summary)}
+    assert {field.name for field in dataclasses.fields(Evidence)} <= names
+
+
+def test_finalists_are_compared_on_the_test_images_and_candidates_on_the_folds(summary):
+    finals = {final.candidate for final in summary.finals} - {summary.best}
+    done = {one.id for one in summary.candidates if one.cv} - {summary.best}
+    on = [row.on for row in summary.comparison]
+    assert on == sorted(on, reverse=True)
+    assert {row.b for row in summary.comparison if row.on == "test"} == finals
+    folds = [row for row in summary.comparison if row.on == "folds"]
+    assert [row.b for row in folds] == [one.id for one in summary.candidates if one.id in done]
+    by_id = {one.id: one.cv.accuracy for one in summary.candidates}
+    for row in folds:
+        assert row.difference == pytest.approx(by_id[summary.best].mean - by_id[row.b].mean)
+
+
+def test_friedman_has_every_candidate_that_finished(summary):
+    done = [one.id for one in summary.candidates if one.cv]
+    if len(done) < 3:
+        assert summary.friedman is None
+    else:
+        assert list(summary.friedman.candidates) == done
+
+
+def test_verdict_and_recommendation_are_about_the_finalists(summary):
+    assert summary.recommended in {final.candidate for final in summary.finals}
+    tested = sum(map(sum, summary.test.confusion_matrix))
+    assert f" of {tested} sealed test images right" in summary.verdict
+    assert summary.recommendation.endswith(".")
+    assert set(summary.estimands) == {"cv", "test", "bootstrap", "difference"}
+    assert f"the {tested} test images" in summary.estimands["test"]
+
+
+def test_the_summary_is_written_as_it_is(finished, summary):
+    folder = RunFolder(finished.result.folder)
+    text = (folder.path / "summary.json").read_text("utf-8")
+    assert storage.from_plain(Summary, json.loads(text)) == summary
+    assert "NaN" not in text and "Infinity" not in text
+
+
+def test_shuffled_labels_give_chance_and_no_better_verdict(tmp_path, monkeypatch):
+    """Pictures of noise in three folders: there is nothing to learn."""
+    random = np.random.default_rng(0)
+    for number in range(150):
+        folder = tmp_path / "noise" / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    settings = Settings(
+        backbones=("mobilenet:random",),
+        learning_rates=(1e-2, 1e-3, 1e-4),
+        folds=3,
+        epochs=2,
+        image_size=32,
+        finals="all",
+    )
+    summary = api.compare(tmp_path / "noise", settings, out=tmp_path / "run").summary
+    low, high = summary.test.intervals["accuracy"]
+    assert low < 1 / 3 < high
+    # a head that is surer of its guesses does have a higher loss; nobody is right more often
+    assert {row.verdict for row in summary.comparison if row.measure != "loss"} <= {"undecided", "equal"}
+    assert "was not shown to beat always naming the commonest class" in summary.verdict
+    assert "best" not in summary.verdict and "better" not in summary.verdict
+    assert summary.recommended == summary.best
+    assert summary.recommendation.startswith("None is worth taking yet")

@@ -1,25 +1,32 @@
 """A classifier on disk: a folder with an OpenVINO graph, plain weight arrays and JSON. Nothing in it can run code.
 
-classifier.json   class names, input size and rule, provenance, and the SHA-256 of every other file
-model.xml/.bin    graph: uint8 RGB images of any size -> probabilities, logits, features, feature map
+classifier.json   class names, input size and rule, temperature, thresholds, costs, provenance, and the SHA-256 of every
+                  other file
+model.xml/.bin    graph: uint8 RGB images of any size -> logits, their softmax, features, feature map
 weights.npz       every weight as a named float32 array
+unknown.npz       what tells images of no class, as named float32 arrays; absent where nothing does
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart import storage
+from headstart.classifier.answering import Answering
 from headstart.data.decode import RESIZE_VERSION, Resize
 from headstart.errors import ClassifierError
+from headstart.evaluation.operating import Cost, Threshold
+from headstart.evaluation.unknown import Detector
 from headstart.features import graph
 from headstart.version import __version__
 
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 INFO_FILE, GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE = "classifier.json", "model.xml", "model.bin", "weights.npz"
-BOUND_FILES = (GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE)
+UNKNOWN_FILE = "unknown.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,14 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownInfo:
+    """How images of no class are told: those whose score by ``method`` is above ``threshold``."""
+
+    method: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class FileInfo:
     """Checksum and size of one file of the bundle."""
 
@@ -79,7 +94,10 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierInfo:
-    """The whole of ``classifier.json``."""
+    """The whole of ``classifier.json``.
+
+    The last four are what ``Answering`` is made of; older bundles have none of them.
+    """
 
     schema_version: int
     headstart_version: str
@@ -88,6 +106,25 @@ class ClassifierInfo:
     precision: str
     provenance: Provenance
     files: dict[str, FileInfo]
+    temperature: float = 1.0
+    unknown: UnknownInfo | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    costs: tuple[Cost, ...] = ()
+
+    def __post_init__(self) -> None:
+        named = {one.class_ for one in self.thresholds} | {
+            name for one in self.costs for name in (one.true, one.answered)
+        }
+        if strange := sorted(named - set(self.classes)):
+            raise ValueError(f"{strange[0]!r} is none of the classes")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature must be above 0. Received: {self.temperature}")
+
+    @property
+    def bound_files(self) -> tuple[str, ...]:
+        """The names of all other files of the bundle."""
+        files = (GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE)
+        return (*files, UNKNOWN_FILE) if self.unknown else files
 
     @property
     def size(self) -> Resize:
@@ -104,18 +141,22 @@ def save(
     size: Resize,
     precision: str,
     provenance: Provenance,
+    answering: Answering | None = None,
 ) -> ClassifierInfo:
     """Write a bundle; an older bundle at ``folder`` is replaced only once the new one is whole.
 
     Args:
         model: a graph of ``features.graph.add_head`` that takes images of any size.
         weights: every weight under a unique name.
+        answering: how logits become answers; None: the most probable class, by the softmax of the logits.
     """
+    answering = answering or Answering()
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     graph.openvino_module().save_model(model, part / GRAPH_FILE, compress_to_fp16=False)
     np.savez(part / WEIGHTS_FILE, allow_pickle=False, **dict(weights))
+    unknown = _save_detector(part, answering.detector) if answering.detector else None
     info = ClassifierInfo(
         schema_version=SCHEMA_VERSION,
         headstart_version=__version__,
@@ -123,13 +164,38 @@ def save(
         input=InputInfo(size.height, size.width, size.rule, RESIZE_VERSION, size.interpolation, size.antialias),
         precision=precision,
         provenance=provenance,
-        files={name: _file_info(part / name) for name in BOUND_FILES},
+        files={path.name: _file_info(path) for path in sorted(part.iterdir())},
+        temperature=answering.temperature,
+        unknown=unknown,
+        thresholds=answering.thresholds,
+        costs=answering.costs,
     )
     storage.write_json(part / INFO_FILE, info)
     if folder.exists():
         shutil.rmtree(folder)
     part.rename(folder)
     return info
+
+
+def _save_detector(folder: Path, detector: Detector) -> UnknownInfo:
+    np.savez(folder / UNKNOWN_FILE, allow_pickle=False, **dict(detector.arrays))
+    return UnknownInfo(detector.method, float(detector.threshold))
+
+
+def read_answering(folder: Path, info: ClassifierInfo) -> Answering:
+    """Return how logits become answers, from a bundle that ``read_info`` has checked.
+
+    Raises:
+        ClassifierError: the detector's arrays cannot be read.
+    """
+    detector = None
+    if info.unknown:
+        try:
+            with np.load(folder / UNKNOWN_FILE, allow_pickle=False) as arrays:
+                detector = Detector(info.unknown.method, info.unknown.threshold, dict(arrays))
+        except (ValueError, OSError, BadZipFile) as error:
+            raise ClassifierError(f"{folder / UNKNOWN_FILE} cannot be read as plain arrays: {error}.") from error
+    return Answering(info.temperature, detector, info.thresholds, info.costs)
 
 
 def read_info(folder: Path) -> ClassifierInfo:
@@ -162,8 +228,8 @@ def _check_version(folder: Path, version: object) -> None:
 
 
 def _check_files(folder: Path, info: ClassifierInfo) -> None:
-    if set(info.files) != set(BOUND_FILES):
-        raise ClassifierError(f"{folder / INFO_FILE} must list exactly the files {', '.join(BOUND_FILES)}.")
+    if set(info.files) != set(info.bound_files):
+        raise ClassifierError(f"{folder / INFO_FILE} must list exactly the files {', '.join(info.bound_files)}.")
     for name, expected in info.files.items():
         path = folder / name
         if not path.is_file() or path.is_symlink():

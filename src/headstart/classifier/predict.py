@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from headstart import storage
 from headstart.classifier import bundle
+from headstart.classifier.answering import Answers, answer
 from headstart.classifier.bundle import ClassifierInfo
 from headstart.data import decode
 from headstart.data.listing import files_below
 from headstart.errors import ImageError, UsageError
+from headstart.evaluation.calibration import calibrated
 from headstart.features import graph
 from headstart.features.extract import run_batches
 from headstart.features.trunk import OpenVinoTrunk, Pixels
@@ -36,10 +38,19 @@ class ClassProbability:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one image: classes from the most to the least probable, or the error that kept it from one."""
+    """What is said of one image, or the error that kept it from being seen.
+
+    Attributes:
+        answer: a class name or ``answering.unknown_word``; None with an error. It follows the classifier's thresholds
+            or costs, so it need not be the most probable class.
+        ranked: classes from the most to the least probable, by calibrated probability.
+        unknown_score: how unknown the image looks; None with an error, or where nothing tells the unknown.
+    """
 
     path: str
+    answer: str | None
     ranked: tuple[ClassProbability, ...]
+    unknown_score: float | None
     error: str | None
 
     def top(self, count: int) -> tuple[ClassProbability, ...]:
@@ -47,14 +58,40 @@ class Prediction:
         return self.ranked[:count]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """What the network gives: ``logits`` ``(images, classes)`` and pooled ``features`` ``(images, values)``, float32.
+
+    ``errors`` are reasons by the number of the image; its rows say nothing.
+    """
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+    errors: Mapping[int, str]
+
+
+# Called with the numbers of the images of a batch, their logits, and their features if those were asked for.
+Taker = Callable[[Sequence[int], NDArray[np.float32], NDArray[np.float32] | None], None]
+
+
+class _HeadedTrunk(OpenVinoTrunk):
+    """The whole network: one pass gives several outputs."""
+
+    def outputs(self, pixels: Pixels, names: Sequence[str]) -> list[NDArray[np.float32]]:
+        request = self._request()
+        request.infer({graph.IMAGE: pixels}, share_inputs=True)
+        return [request.get_tensor(name).data.copy() for name in names]
+
+
 class Classifier:
     """A loaded classifier; make one with ``load``."""
 
     def __init__(self, folder: Path, info: ClassifierInfo) -> None:
         self.info = info
+        self.answering = bundle.read_answering(folder, info)
         model = graph.openvino_module().Core().read_model(folder / bundle.GRAPH_FILE)
         model.reshape([-1, info.input.height, info.input.width, 3])
-        self._trunk = OpenVinoTrunk(model, precision=info.precision, output=graph.PROBABILITIES)
+        self._trunk = _HeadedTrunk(model, precision=info.precision, output=graph.LOGITS)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -62,28 +99,55 @@ class Classifier:
         return self.info.classes
 
     def probabilities(self, images: Sequence[Image], *, progress: Progress = SILENT) -> NDArray[np.float32]:
-        """Return the probabilities ``(images, classes)`` of files or uint8 RGB arrays ``(height, width, 3)``.
+        """Return calibrated probabilities ``(images, classes)`` of files or uint8 RGB arrays ``(height, width, 3)``.
 
         Raises:
             ImageError: an image cannot be read; ``predict`` reports it in its row instead.
         """
-        probabilities, errors = self._run(images, progress)
+        probabilities = np.zeros((len(images), len(self.classes)), np.float32)
+
+        def take(indices: Sequence[int], logits: NDArray[np.float32], features: NDArray[np.float32] | None) -> None:
+            probabilities[list(indices)] = calibrated(logits, self.answering.temperature)
+
+        errors = self._run(images, take, features=False, progress=progress)
         for index, reason in sorted(errors.items()):
             raise ImageError(f"{_name_of(images[index])}: {reason}")
         return probabilities
 
     def predict(self, images: Sequence[Image], *, progress: Progress = SILENT) -> list[Prediction]:
         """Return the answer for each file or uint8 RGB array, in order; a bad file gets its reason, not a guess."""
-        probabilities, errors = self._run(images, progress)
-        return [
-            Prediction(_name_of(image), () if index in errors else self._rank(row), errors.get(index))
-            for index, (image, row) in enumerate(zip(images, probabilities, strict=True))
-        ]
+        found: dict[int, Prediction] = {}
 
-    def _run(self, images: Sequence[Image], progress: Progress) -> tuple[NDArray[np.float32], dict[int, str]]:
-        probabilities = np.zeros((len(images), len(self.classes)), np.float32)
+        def take(indices: Sequence[int], logits: NDArray[np.float32], features: NDArray[np.float32] | None) -> None:
+            answers = answer(self.answering, logits, features, self.classes)
+            names = [_name_of(images[index]) for index in indices]
+            found.update(zip(indices, self._predictions(names, answers), strict=True))
+
+        errors = self._run(images, take, features=self.answering.needs_features, progress=progress)
+        for index, reason in errors.items():
+            found[index] = Prediction(_name_of(images[index]), None, (), None, reason)
+        return [found[index] for index in range(len(images))]
+
+    def outputs(self, images: Sequence[Image], *, progress: Progress = SILENT) -> Outputs:
+        """Return logits and pooled features of files or uint8 RGB arrays, and what kept images from being read."""
+        logits = np.zeros((len(images), len(self.classes)), np.float32)
+        features: list[NDArray[np.float32] | None] = [None] * len(images)
+
+        def take(indices: Sequence[int], of_batch: NDArray[np.float32], pooled: NDArray[np.float32] | None) -> None:
+            logits[list(indices)] = of_batch
+            assert pooled is not None, "features are asked for"
+            for index, row in zip(indices, pooled, strict=True):
+                features[index] = row
+
+        errors = self._run(images, take, features=True, progress=progress)
+        rows = [row for row in features if row is not None]
+        return Outputs(logits, np.stack(rows) if rows else np.zeros((0, 0), np.float32), errors)
+
+    def _run(self, images: Sequence[Image], take: Taker, *, features: bool, progress: Progress) -> dict[int, str]:
+        """Hand logits (and features) to ``take``, batch by batch and from several threads; return what went wrong."""
         errors: dict[int, str] = {}
         blank = np.zeros((self.info.input.height, self.info.input.width, 3), np.uint8)
+        names = (graph.LOGITS, graph.FEATURES) if features else (graph.LOGITS,)
 
         def load(index: int) -> Pixels:
             try:
@@ -93,23 +157,22 @@ class Classifier:
                 return blank
 
         with progress.track("Predicting", total=len(images), unit="images") as advance:
-            self._run_all(len(images), load, probabilities, advance)
-        return probabilities, errors
 
-    def _run_all(
-        self,
-        count: int,
-        load: Callable[[int], Pixels],
-        probabilities: NDArray[np.float32],
-        advance: Callable[[int], None],
-    ) -> None:
-        def run(indices: Sequence[int], pixels: Pixels) -> None:
-            probabilities[list(indices)] = self._trunk.run(pixels)
-            advance(len(indices))
+            def run(indices: Sequence[int], pixels: Pixels) -> None:
+                logits, *others = self._trunk.outputs(pixels, names)
+                take(indices, logits, others[0] if others else None)
+                advance(len(indices))
 
-        run_batches(range(count), load, run, batch_size=self._trunk.batch_size, workers=self._trunk.workers)
+            trunk = self._trunk
+            run_batches(range(len(images)), load, run, batch_size=trunk.batch_size, workers=trunk.workers)
+        return errors
 
-    def _rank(self, row: NDArray[np.float32]) -> tuple[ClassProbability, ...]:
+    def _predictions(self, names: Sequence[str], answers: Answers) -> Iterator[Prediction]:
+        scores = [None] * len(names) if answers.unknown_scores is None else answers.unknown_scores.tolist()
+        for name, row, word, score in zip(names, answers.probabilities, answers.words, scores, strict=True):
+            yield Prediction(name, word, self._rank(row), score, None)
+
+    def _rank(self, row: NDArray[np.float64]) -> tuple[ClassProbability, ...]:
         order = np.argsort(-row, kind="stable")
         return tuple(ClassProbability(self.classes[index], float(row[index])) for index in order)
 
@@ -159,13 +222,19 @@ def as_json(predictions: Sequence[Prediction], *, top: int | None = None) -> str
 
 
 def as_csv(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
-    """Return predictions as CSV: path, predicted, probability, error, and ``p:<class>`` in the classifier's order."""
+    """Return predictions as CSV.
+
+    Columns: path; predicted (the most probable class) and its probability; answer; unknown_score (empty where nothing
+    tells the unknown); error; and ``p:<class>`` in the classifier's order.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["path", "predicted", "probability", "error", *(f"p:{name}" for name in classes)])
+    columns = ("path", "predicted", "probability", "answer", "unknown_score", "error")
+    writer.writerow([*columns, *(f"p:{name}" for name in classes)])
     for prediction in predictions:
         of_class = {one.class_: f"{one.probability:.7g}" for one in prediction.ranked}
         best = prediction.ranked[0].class_ if prediction.ranked else ""
-        values = [of_class.get(name, "") for name in classes]
-        writer.writerow([prediction.path, best, of_class.get(best, ""), prediction.error or "", *values])
+        score = "" if prediction.unknown_score is None else f"{prediction.unknown_score:.7g}"
+        said = (prediction.answer or "", score, prediction.error or "")
+        writer.writerow([prediction.path, best, of_class.get(best, ""), *said, *(of_class.get(n, "") for n in classes)])
     return stream.getvalue()

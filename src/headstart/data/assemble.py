@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from headstart.data.facts import Facts
 from headstart.data.groups import Member, group_ids
 from headstart.data.listing import Entry, Listing, shown
-from headstart.data.rules import merged_labels
+from headstart.data.rules import corrected_labels, label_of, merged_labels
 from headstart.data.subset import limited
-from headstart.data.table import ImageRow, ImageTable, natural_order
+from headstart.data.table import ImageRow, ImageTable, NearGroup, natural_order
 from headstart.errors import DataError
 from headstart.recipe import DataRules
 
@@ -20,10 +21,13 @@ AS_FOUND = DataRules()
 """The rules that change nothing."""
 
 
-def assemble(listing: Listing, facts: Sequence[Facts], rules: DataRules = AS_FOUND) -> ImageTable:
+def assemble(
+    listing: Listing, facts: Sequence[Facts], rules: DataRules = AS_FOUND, near: Sequence[NearGroup] = ()
+) -> ImageTable:
     """Return the image table of a listing and the facts of its entries, in the same order.
 
-    Groups are made from the labels as found; classes bear the names of ``rules.class_names``.
+    Groups are made from the labels as found; classes bear the names of ``rules.class_names``, and images with a
+    corrected label that one. ``near`` are the groups of near duplicates; those that are joined are never split.
 
     Raises:
         DataError: there is no readable image at all or in a class, or there is only one class.
@@ -31,21 +35,19 @@ def assemble(listing: Listing, facts: Sequence[Facts], rules: DataRules = AS_FOU
     """
     pairs = sorted(zip(listing.entries, facts, strict=True), key=lambda pair: pair[0].path)
     readable = [(entry, fact) for entry, fact in pairs if not fact.reason]
-    groups = _groups(readable, rules.group_by)
-    names = rules.class_names
-    rows = tuple(
-        _row(entry, fact, names.get(entry.label, entry.label), groups.get(entry.path, "")) for entry, fact in pairs
-    )
+    groups = _groups(readable, rules.group_by, near)
+    rows = tuple(_row(entry, fact, label_of(entry, rules), groups.get(entry.path, "")) for entry, fact in pairs)
     classes = _classes(rows, listing.location)
     kept = limited(rows, rules.limit)
-    pixel_sha256 = {entry.path: fact.pixel_sha256 for entry, fact in readable}
+    images = {entry.path: fact.image for entry, fact in readable if fact.image}
     return ImageTable(
         location=listing.location,
         name=re.sub(r"[^\w.-]+", "-", listing.name).strip("-.") or "images",
         classes=classes,
         rows=kept,
         source=listing.source,
-        pixel_sha256={row.path: pixel_sha256[row.path] for row in kept if row.ok},
+        facts={row.path: images[row.path] for row in kept if row.ok},
+        near=_within(near, kept),
         notes=(*listing.notes, *_notes(listing, rules, rows, kept)),
     )
 
@@ -53,6 +55,7 @@ def assemble(listing: Listing, facts: Sequence[Facts], rules: DataRules = AS_FOU
 def _notes(listing: Listing, rules: DataRules, rows: tuple[ImageRow, ...], kept: tuple[ImageRow, ...]) -> Iterator[str]:
     """Say what the rules did."""
     yield from merged_labels(listing, rules.class_names)
+    yield from corrected_labels(listing, rules)
     if rules.group_by and not any(row.group for row in rows):
         yield f"--group-by {rules.group_by} joined no images."
     if len(kept) < len(rows):
@@ -61,18 +64,38 @@ def _notes(listing: Listing, rules: DataRules, rows: tuple[ImageRow, ...], kept:
         yield f"{beyond:,} of {there:,} images to learn from were left out: the limit is {rules.limit:,}."
 
 
-def _groups(readable: list[tuple[Entry, Facts]], group_by: str) -> dict[str, str]:
+def _groups(readable: list[tuple[Entry, Facts]], group_by: str, near: Sequence[NearGroup]) -> dict[str, str]:
+    """Return path -> group for the readable images."""
+    names = {path: group.paths[0] for group in near if group.joined for path in group.paths}
     members = [
-        Member(entry.path, entry.label, fact.sha256, fact.pixel_sha256, entry.group, fact.taken_at, fact.camera)
+        Member(
+            entry.path,
+            entry.label,
+            fact.sha256,
+            fact.image.pixel_sha256,
+            declared=entry.group,
+            taken_at=fact.image.taken_at,
+            camera=fact.image.camera,
+            near=names.get(entry.path, ""),
+        )
         for entry, fact in readable
+        if fact.image
     ]
     ids = group_ids(members, group_by)
     return {member.path: group for member, group in zip(members, ids, strict=True)}
 
 
+def _within(near: Sequence[NearGroup], rows: Sequence[ImageRow]) -> tuple[NearGroup, ...]:
+    """Return the groups of near duplicates among the rows."""
+    there = {row.path for row in rows}
+    groups = (replace(group, paths=tuple(path for path in group.paths if path in there)) for group in near)
+    return tuple(group for group in groups if len(group.paths) > 1)
+
+
 def _row(entry: Entry, fact: Facts, label: str, group: str) -> ImageRow:
     status = "set_aside" if fact.reason else "ok"
-    return ImageRow(entry.path, label, fact.sha256, fact.width, fact.height, status, fact.reason, group, entry.split)
+    width, height = (fact.image.width, fact.image.height) if fact.image else (0, 0)
+    return ImageRow(entry.path, label, fact.sha256, width, height, status, fact.reason, group, entry.split)
 
 
 def _classes(rows: tuple[ImageRow, ...], location: str) -> tuple[str, ...]:

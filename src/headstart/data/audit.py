@@ -2,64 +2,72 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+from statistics import median_low
 
-from headstart.data.listing import SPLITS, shown
+from headstart.data.concerns import concerns
+from headstart.data.findings import Atypical, Audit, Leak, SetAside, Sizes, Span, WrongExtension
+from headstart.data.listing import SPLITS
+from headstart.data.look import SMALLEST_SIDE
+from headstart.data.looks import blank, blurred, dark
 from headstart.data.split import Splits
 from headstart.data.table import ImageRow, ImageTable
 
-IMBALANCE = 5
-"""How many times the smallest class the largest may be without a warning."""
+__all__ = [
+    "Atypical", "Audit", "Leak", "SetAside", "Sizes", "Span", "WrongExtension", "audit", "split_counts",
+]  # fmt: skip
+
+ALL = "all"
+"""What counts call images of no given split."""
+
+ELONGATED = 3
+"""How many times the shorter side the longer one may be."""
+
+_EXTENSIONS = {
+    "JPEG": "jpg jpeg jpe jfif jif",
+    "PNG": "png apng",
+    "GIF": "gif",
+    "WEBP": "webp",
+    "TIFF": "tif tiff",
+    "BMP": "bmp dib",
+    "PPM": "ppm pgm pbm pnm",
+    "AVIF": "avif",
+    "HEIF": "heic heif hif",
+}
+FORMAT_OF_EXTENSION = {f".{one}": name for name, extensions in _EXTENSIONS.items() for one in extensions.split()}
+"""Extension in lower case -> the format that it promises. Other extensions promise none."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A file that takes no part, and why."""
+def audit(table: ImageTable, splits: Splits | None = None) -> Audit:
+    """Return what was set aside, equal images, contradictory labels, leaks between given splits, looks, counts.
 
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """Equal images in more than one of the given splits; ``kind`` is ``exact`` or ``near``."""
-
-    kind: str
-    paths: tuple[str, ...]
-    splits: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """The whole of ``audit.json``; groups of paths are sorted. ``counts`` maps split to class to number of images."""
-
-    set_aside: tuple[SetAside, ...]
-    exact_duplicates: tuple[tuple[str, ...], ...]
-    near_duplicates: tuple[tuple[str, ...], ...]
-    label_conflicts: tuple[tuple[str, ...], ...]
-    leaks: tuple[Leak, ...]
-    counts: dict[str, dict[str, int]]
-    warnings: tuple[str, ...]
-
-
-def audit(table: ImageTable, splits: Splits) -> Audit:
-    """Return what was set aside, equal images, labels that contradict each other, leaks between given splits, counts.
-
-    Equal images have the same bytes or the same decoded pixels.
+    Equal images have the same bytes or the same decoded pixels. Without ``splits`` the counts are those of the given
+    ones, or of ``all`` images.
     """
     equal = _equal_images(table)
-    conflicts = [rows for rows in equal if len({row.label for row in rows}) > 1]
-    leaks = tuple(_leak(rows) for rows in equal if len({row.split for row in rows}) > 1)
-    return Audit(
+    near = [group.paths for group in table.near]
+    conflicts = _conflicts(table, equal)
+    leaks = _leaks(table, equal)
+    found = Audit(
         set_aside=tuple(SetAside(row.path, row.reason) for row in table.set_aside),
         exact_duplicates=_paths(equal),
-        near_duplicates=(),
-        label_conflicts=_paths(conflicts),
+        near_duplicates=tuple(near),
+        label_conflicts=conflicts,
         leaks=leaks,
-        counts=split_counts(table, splits),
-        warnings=(*table.notes, *_warnings(table, len(equal), len(conflicts), leaks)),
+        counts=split_counts(table, splits) if splits else _given_counts(table),
+        warnings=(),
+        wrong_extensions=tuple(_wrong_extensions(table)),
+        rotated=tuple(row.path for row in table.ok if row.path in table.facts and table.facts[row.path].rotated),
+        colour_modes=_colour_modes(table),
+        sizes=_sizes(table),
+        dark=dark(table),
+        blank=blank(table),
+        blurred=blurred(table),
     )
+    return replace(found, warnings=(*table.notes, *concerns(found, table)))
 
 
 def split_counts(table: ImageTable, splits: Splits) -> dict[str, dict[str, int]]:
@@ -68,6 +76,14 @@ def split_counts(table: ImageTable, splits: Splits) -> dict[str, dict[str, int]]
     for row in splits.rows:
         if row.ok:
             counts[row.split][row.label] += 1
+    return {split: classes for split, classes in counts.items() if any(classes.values())}
+
+
+def _given_counts(table: ImageTable) -> dict[str, dict[str, int]]:
+    """Return given split -> class -> number of images, ``all`` for images without one."""
+    counts = {split: dict.fromkeys(table.classes, 0) for split in (*SPLITS, ALL)}
+    for row in table.ok:
+        counts[row.split or ALL][row.label] += 1
     return {split: classes for split, classes in counts.items() if any(classes.values())}
 
 
@@ -83,31 +99,57 @@ def _paths(groups: list[list[ImageRow]]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(row.path for row in rows) for rows in groups)
 
 
-def _leak(rows: list[ImageRow]) -> Leak:
+def _near_rows(table: ImageTable, *, joined: bool | None = None) -> list[list[ImageRow]]:
+    """Return the rows of the groups of near duplicates, or of the joined ones alone."""
+    rows = {row.path: row for row in table.ok}
+    groups = [group for group in table.near if joined is None or group.joined == joined]
+    return [[rows[path] for path in group.paths] for group in groups]
+
+
+def _conflicts(table: ImageTable, equal: list[list[ImageRow]]) -> tuple[tuple[str, ...], ...]:
+    """Return the pictures under more than one label; exact copies of near duplicates stand in one entry with them."""
+    near = [rows for rows in _near_rows(table, joined=True) if len({row.label for row in rows}) > 1]
+    inside = {row.path for rows in near for row in rows}
+    exact = [rows for rows in equal if len({row.label for row in rows}) > 1 and rows[0].path not in inside]
+    return tuple(sorted(_paths(exact + near)))
+
+
+def _leaks(table: ImageTable, equal: list[list[ImageRow]]) -> tuple[Leak, ...]:
+    """Return the groups of equal and of nearly equal images that span given splits."""
+    kinds = [("exact", rows) for rows in equal] + [("near", rows) for rows in _near_rows(table)]
+    return tuple(_leak(kind, rows) for kind, rows in kinds if len({row.split for row in rows}) > 1)
+
+
+def _leak(kind: str, rows: list[ImageRow]) -> Leak:
     there = {row.split for row in rows}
-    return Leak("exact", tuple(row.path for row in rows), tuple(split for split in SPLITS if split in there))
+    return Leak(kind, tuple(row.path for row in rows), tuple(split for split in SPLITS if split in there))
 
 
-def _warnings(table: ImageTable, equal: int, conflicts: int, leaks: tuple[Leak, ...]) -> list[str]:
-    warnings = []
-    if table.set_aside:
-        first = [f"{row.path}: {row.reason}" for row in table.set_aside]
-        warnings.append(f"{_count(len(first), 'file')} set aside ({shown(first)}).")
-    if equal:
-        warnings.append(f"{_count(equal, 'group')} of equal images; headstart itself splits none of them.")
-    if conflicts:
-        warnings.append(f"{_count(conflicts, 'picture')} under more than one label: correct the labels or remove them.")
-    if leaks:
-        warnings.append(f"{_count(len(leaks), 'group')} of equal images in more than one given split: numbers flatter.")
-    counts = table.counts
-    small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    if counts[large] >= IMBALANCE * counts[small]:
-        warnings.append(
-            f"The classes are uneven: {large!r} has {counts[large]:,} images, {small!r} only {counts[small]:,}. "
-            "Look at the balanced accuracy."
-        )
-    return warnings
+def _wrong_extensions(table: ImageTable) -> Iterator[WrongExtension]:
+    for row in table.ok:
+        claimed = FORMAT_OF_EXTENSION.get(PurePosixPath(row.path).suffix.lower())
+        facts = table.facts.get(row.path)
+        if claimed and facts and facts.format not in (claimed, "array"):
+            yield WrongExtension(row.path, facts.format)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def _colour_modes(table: ImageTable) -> dict[str, int]:
+    """Return colour mode -> number of images, the commonest first."""
+    modes = Counter(table.facts[row.path].mode for row in table.ok if row.path in table.facts)
+    return dict(sorted(modes.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _sizes(table: ImageTable) -> Sizes:
+    rows = table.ok
+    elongated = (row.path for row in rows if max(row.width, row.height) > ELONGATED * min(row.width, row.height))
+    return Sizes(
+        width=_span([row.width for row in rows]),
+        height=_span([row.height for row in rows]),
+        shapes=len({(row.width, row.height) for row in rows}),
+        small=sum(min(row.width, row.height) < SMALLEST_SIDE for row in rows),
+        elongated=tuple(elongated),
+    )
+
+
+def _span(values: list[int]) -> Span:
+    return Span(min(values), median_low(values), max(values))

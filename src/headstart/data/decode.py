@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.colours import grey_or_rgb
+from headstart.data.look import Look, look_at
 from headstart.data.resize import RESIZE_VERSION, Geometry, Resize, geometry, resized
 from headstart.errors import ImageError
 
@@ -73,14 +74,18 @@ class ImageFacts:
     """What a full decode says about an image.
 
     ``width`` and ``height`` are pixels after EXIF orientation. ``pixel_sha256`` is the hex SHA-256 over the shape and
-    the RGB bytes. ``taken_at`` is the camera's local time in ISO form with its fraction of a second, ``camera`` its
-    make and model; both are empty where unknown.
+    the RGB bytes. ``mode`` is the colour mode of the file: RGB, L (grey), CMYK, ... ``rotated``: EXIF orientation
+    turned or mirrored it. ``taken_at`` is the camera's local time in ISO form with its fraction of a second, ``camera``
+    its make and model; both are empty where unknown.
     """
 
     width: int
     height: int
     format: str
+    mode: str
+    rotated: bool
     pixel_sha256: str
+    look: Look
     taken_at: str = ""
     camera: str = ""
 
@@ -121,10 +126,20 @@ def inspect(encoded: Encoded, *, pixel_limit: int = PIXEL_LIMIT) -> ImageFacts:
     """Decode an image to its last byte and return its facts; raises as ``load`` does."""
     try:
         if isinstance(encoded, np.ndarray):
-            return _facts_of(encoded, "array")
+            return _array_facts(encoded)
         image = _open(encoded, pixel_limit)
-        taken_at, camera = _shot(image)
-        return _facts_of(grey_or_rgb(_upright(image)), identify(encoded[:HEAD_BYTES]), taken_at, camera)
+        turn = _turn(image)
+        plain = grey_or_rgb(image if turn is None else image.transpose(turn))
+        return ImageFacts(
+            plain.width,
+            plain.height,
+            identify(encoded[:HEAD_BYTES]),
+            image.mode,
+            turn is not None,
+            _pixel_sha256(plain),
+            look_at(plain),
+            *_shot(image),
+        )
     except Exception as error:
         raise _image_error(error, encoded) from error
 
@@ -192,14 +207,20 @@ def _make_available(name: str) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Return the transposition that brings an image upright, or None if it is."""
     from PIL import Image
 
     try:
-        method = _TRANSPOSE.get(image.getexif().get(_ORIENTATION, 1))
+        name = _TRANSPOSE.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:
         # damaged EXIF says nothing about orientation; the pixels are sound
-        return image
-    return image.transpose(Image.Transpose[method]) if method else image
+        return None
+    return Image.Transpose[name] if name else None
 
 
 def _shot(image: Image.Image) -> tuple[str, str]:
@@ -216,12 +237,17 @@ def _shot(image: Image.Image) -> tuple[str, str]:
         return "", ""
 
 
-def _facts_of(image: Image.Image | NDArray[np.uint8], name: str, taken_at: str = "", camera: str = "") -> ImageFacts:
+def _array_facts(array: NDArray[np.uint8]) -> ImageFacts:
+    image = _plain(array, PIXEL_LIMIT)
+    return ImageFacts(image.width, image.height, "array", image.mode, False, _pixel_sha256(array), look_at(image))
+
+
+def _pixel_sha256(image: Image.Image | NDArray[np.uint8]) -> str:
     rgb = _rgb(image)
     height, width, _ = rgb.shape
     digest = hashlib.sha256(f"{height}x{width}:".encode())
     digest.update(np.ascontiguousarray(rgb).reshape(-1).data)
-    return ImageFacts(width, height, name, digest.hexdigest(), taken_at, camera)
+    return digest.hexdigest()
 
 
 def _rgb(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,27 +1,26 @@
-"""Facts about every image: hashes, sizes, camera; from a full decode in threads, remembered by content.
-
-The memory is a folder of JSON-lines files. Each file is written once, whole, under a name made from its content, so
-that a crash or a second process can spoil nothing; a damaged line is only a miss.
-"""
+"""Facts about every image: hashes, sizes, camera, looks; from a full decode in threads, remembered by content."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from headstart import storage
 from headstart.data import decode
+from headstart.data.decode import ImageFacts
 from headstart.data.listing import ArraySource, Entry, FileSource, Listing
+from headstart.data.look import Look
+from headstart.data.memory import remember, remembered
 from headstart.errors import ImageError
 from headstart.machine import core_count
 from headstart.progress import Progress
 
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 """Raised whenever the same bytes would give other facts."""
 
 _BATCH = 1000
@@ -30,15 +29,14 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What one image's bytes say; ``reason`` is empty if it is readable. ``sha256`` is empty if nothing was read."""
+    """What one image's bytes say: ``image``, or the ``reason`` why it is not readable.
+
+    ``sha256`` is empty if nothing was read.
+    """
 
     sha256: str
     reason: str = ""
-    width: int = 0
-    height: int = 0
-    pixel_sha256: str = ""
-    taken_at: str = ""
-    camera: str = ""
+    image: ImageFacts | None = None
 
 
 def scan(listing: Listing, *, cache: Path | None, progress: Progress) -> tuple[Facts, ...]:
@@ -48,7 +46,7 @@ def scan(listing: Listing, *, cache: Path | None, progress: Progress) -> tuple[F
     """
     files = isinstance(listing.source, FileSource)
     folder = cache / "facts" / f"v{FACTS_VERSION}-{decode.decoders()}" if cache and files else None
-    known = _remembered(folder)
+    known = _known(folder)
     examine = _examiner(listing, known)
     found: list[Facts] = []
     with (
@@ -104,10 +102,9 @@ def _examine_array(entry: Entry, *, source: ArraySource) -> Facts:
 
 def _decoded(encoded: decode.Encoded, sha256: str) -> Facts:
     try:
-        facts = decode.inspect(encoded)
+        return Facts(sha256, "", decode.inspect(encoded))
     except ImageError as error:
         return Facts(sha256, str(error))
-    return Facts(sha256, "", facts.width, facts.height, facts.pixel_sha256, facts.taken_at, facts.camera)
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
@@ -115,21 +112,22 @@ def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield entries[start : start + _BATCH]
 
 
-def _remembered(folder: Path | None) -> dict[str, Facts]:
-    """Return sha256 -> facts from all files of the memory."""
+def _known(folder: Path | None) -> dict[str, Facts]:
+    """Return sha256 -> facts from the memory."""
     known: dict[str, Facts] = {}
-    for file in sorted(folder.glob("*.jsonl")) if folder else []:
+    for value in remembered(folder):
         try:
-            lines = file.read_bytes().splitlines()
-        except OSError:
+            facts = _facts_of(**value)
+        except (TypeError, KeyError):
             continue
-        for line in lines:
-            try:
-                facts = Facts(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
-            known[facts.sha256] = facts
+        known[facts.sha256] = facts
     return known
+
+
+def _facts_of(sha256: str, reason: str, image: dict[str, Any] | None) -> Facts:
+    if image is None:
+        return Facts(sha256, reason)
+    return Facts(sha256, reason, ImageFacts(**{**image, "look": Look(**image["look"])}))
 
 
 def _remember(folder: Path, facts: Iterable[Facts], known: dict[str, Facts]) -> None:
@@ -137,6 +135,4 @@ def _remember(folder: Path, facts: Iterable[Facts], known: dict[str, Facts]) -> 
     new = {item.sha256: item for item in facts if item.sha256 not in known and item.sha256}
     lasting = [item for item in new.values() if item.reason != decode.OUT_OF_MEMORY]
     known.update((item.sha256, item) for item in lasting)
-    if lasting:
-        content = "".join(json.dumps(asdict(item)) + "\n" for item in lasting).encode()
-        storage.write_bytes(folder / f"{hashlib.sha256(content).hexdigest()[:32]}.jsonl", content)
+    remember(folder, (asdict(item) for item in lasting))

@@ -1,4 +1,4 @@
-"""Which images belong together: declared groups, bursts of shots, and exact duplicates, joined into final groups.
+"""Which images belong together: declared groups, bursts of shots, exact and near duplicates, joined into final groups.
 
 A group's id depends on as little as possible, because its images are split by it: the declared name where there is one,
 else the file hash of one member (the smallest of duplicates, the first shot of a burst). An image that stands alone
@@ -23,7 +23,10 @@ BURST_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What grouping needs to know of one image; ``pixels`` is the hash of what is seen on it."""
+    """What grouping needs to know of one image.
+
+    ``pixels`` is the hash of what is seen on it, ``near`` a name that its near duplicates share.
+    """
 
     path: str
     label: str
@@ -32,6 +35,7 @@ class Member:
     declared: str = ""
     taken_at: str = ""
     camera: str = ""
+    near: str = ""
 
 
 Rule = Callable[[Member], str]
@@ -72,8 +76,9 @@ def group_ids(members: Sequence[Member], group_by: str) -> tuple[str, ...]:
     rule = group_rule(group_by)
     declared = [rule(member) for member in members]
     bursts = _bursts(members) if group_by == "exif-burst" else []
-    groups = _Union(len(members))
-    for together in (*_alike(member.pixels for member in members), *_alike(declared), *bursts):
+    groups = Union(len(members))
+    copies = (*_alike(member.pixels for member in members), *_alike(member.near for member in members))
+    for together in (*copies, *_alike(declared), *bursts):
         groups.join(together)
     first_shots = {burst[0] for burst in bursts}
     ids = [""] * len(members)
@@ -128,23 +133,27 @@ def _bursts(members: Sequence[Member]) -> list[list[int]]:
     return [burst for burst in bursts if len(burst) > 1]
 
 
-class _Union:
+class Union:
     """Union-find over positions 0..size-1."""
 
     def __init__(self, size: int) -> None:
+        """Begin with every position alone."""
         self.parent = list(range(size))
 
     def root(self, index: int) -> int:
+        """Return the position that stands for all that are joined with this one."""
         while self.parent[index] != index:
             self.parent[index] = self.parent[self.parent[index]]
             index = self.parent[index]
         return index
 
     def join(self, together: Sequence[int]) -> None:
+        """Join positions, and all that are joined with them."""
         for index in together[1:]:
             self.parent[self.root(index)] = self.root(together[0])
 
     def components(self) -> list[list[int]]:
+        """Return the joined positions, each in rising order."""
         members: dict[int, list[int]] = defaultdict(list)
         for index in range(len(self.parent)):
             members[self.root(index)].append(index)

@@ -11,7 +11,8 @@ from headstart.data.folders import list_folder
 from headstart.data.groups import group_rule
 from headstart.data.idx import is_idx_folder, list_idx
 from headstart.data.listing import Listing
-from headstart.data.rules import check_class_names, without_removed
+from headstart.data.near_duplicates import near_duplicates
+from headstart.data.rules import check_class_names, check_relabels, without_removed
 from headstart.data.samples import DIGITS, digits_listing
 from headstart.data.table import ImageRow, ImageSource, ImageTable
 from headstart.errors import DataError, UsageError, did_you_mean
@@ -31,14 +32,14 @@ def read_table(
     embedded sample. Unreadable images are set aside with a reason. Below ``cache``, facts are remembered by content;
     None remembers nothing.
 
-    Of the ``rules``, ``remove`` sets images aside, ``class_names`` renames labels (two may become one class),
-    ``group_by`` says what belongs together, and ``limit`` leaves images out of the table (see ``subset``). Notes of the
-    table say what was done.
+    Of the ``rules``, ``remove`` sets images aside, ``relabel`` corrects the labels of single images, ``class_names``
+    renames labels (two may become one class), ``group_by`` says what belongs together, and ``limit`` leaves images out
+    of the table (see ``subset``). Notes of the table say what was done.
 
     Raises:
         DataError: DATA cannot be used; the message says why and what to do.
-        UsageError: ``group_by`` is not valid, or the CSV has groups already; ``remove`` or ``class_names`` name what
-            DATA does not have; ``limit`` is below the number of classes.
+        UsageError: ``group_by`` is not valid, or the CSV has groups already; ``remove``, ``relabel`` or ``class_names``
+            name what DATA does not have; ``limit`` is below the number of classes.
     """
     group_rule(rules.group_by)
     path = Path(data)
@@ -46,8 +47,11 @@ def read_table(
     if rules.group_by and any(entry.group for entry in listing.entries):
         raise UsageError(f"{data} has a group column. Leave out --group-by, or remove the column.")
     check_class_names(listing, rules.class_names)
+    check_relabels(listing, rules)
     listing = without_removed(listing, rules.remove)
-    return assemble(listing, scan(listing, cache=cache, progress=progress), rules)
+    facts = scan(listing, cache=cache, progress=progress)
+    near = near_duplicates(listing, facts, cache=cache, progress=progress)
+    return assemble(listing, facts, rules, near)
 
 
 def _listing(path: Path, location: str) -> Listing:

@@ -1,4 +1,4 @@
-"""What a recipe says about the images of DATA before any is opened: names of classes, and images to leave out."""
+"""What a recipe says about the images of DATA before any is opened: names of classes, images left out, new labels."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from headstart.data.listing import Listing, shown
+from headstart.data.listing import Entry, Listing, shown
 from headstart.data.table import natural_order
 from headstart.errors import UsageError, did_you_mean
+from headstart.recipe import DataRules
 
 REMOVED = "removed by list"
 """The reason for which a listed image is set aside."""
@@ -22,15 +23,49 @@ def without_removed(listing: Listing, remove: Sequence[str]) -> Listing:
         UsageError: paths that DATA does not have; the first are named.
     """
     wanted = set(remove)
-    if unknown := sorted(wanted - {entry.path for entry in listing.entries}):
-        raise UsageError(
-            f"{len(unknown)} of {len(wanted)} paths to remove are not in {listing.location}: {shown(unknown)}. "
-            f"Give them relative to DATA, as in the image table.{_same_file(unknown[0], listing)}"
-        )
+    _check_paths(wanted, listing, "to remove")
     entries = (
         dataclasses.replace(entry, reason=REMOVED) if entry.path in wanted else entry for entry in listing.entries
     )
     return dataclasses.replace(listing, entries=tuple(entries)) if wanted else listing
+
+
+def _check_paths(wanted: set[str], listing: Listing, purpose: str) -> None:
+    if unknown := sorted(wanted - {entry.path for entry in listing.entries}):
+        raise UsageError(
+            f"{len(unknown)} of {len(wanted)} paths {purpose} are not in {listing.location}: {shown(unknown)}. "
+            f"Give them relative to DATA, as in the image table.{_same_file(unknown[0], listing)}"
+        )
+
+
+def check_relabels(listing: Listing, rules: DataRules) -> None:
+    """Raise UsageError if an image to relabel does not exist or is removed too, or its new label is no class.
+
+    New labels are names of classes, as ``class_names`` has made them.
+    """
+    _check_paths(set(rules.relabel), listing, "to relabel")
+    if both := sorted(set(rules.relabel) & set(rules.remove)):
+        raise UsageError(f"{shown(both)} cannot be removed and relabelled. Say one of the two.")
+    classes = natural_order(rules.class_names.get(label, label) for label in _labels(listing))
+    if wrong := sorted(path for path, label in rules.relabel.items() if label not in classes):
+        label = rules.relabel[wrong[0]]
+        raise UsageError(
+            f"{len(wrong)} of {len(rules.relabel)} new labels are no class of {listing.location}: {label!r} for "
+            f"{wrong[0]}. It has {shown(list(classes), 10)}.{did_you_mean(label, classes)}"
+        )
+
+
+def label_of(entry: Entry, rules: DataRules) -> str:
+    """Return the class that an entry counts as: its new label, or the name of the one found."""
+    return rules.relabel.get(entry.path) or rules.class_names.get(entry.label, entry.label)
+
+
+def corrected_labels(listing: Listing, rules: DataRules) -> Iterator[str]:
+    """Yield a sentence that says how many labels were corrected."""
+    plain = dataclasses.replace(rules, relabel={})
+    changed = sum(label_of(entry, rules) != label_of(entry, plain) for entry in listing.entries)
+    if changed:
+        yield f"{changed:,} image{' has' if changed == 1 else 's have'} a corrected label."
 
 
 def check_class_names(listing: Listing, names: Mapping[str, str]) -> None:

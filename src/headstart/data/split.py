@@ -139,13 +139,11 @@ def _with_test(table: ImageTable, parts: list[str], protocol: Protocol, *, leave
 
 def _barred_from_test(table: ImageTable, parts: Sequence[str]) -> set[str]:
     """Return the units with a picture under two labels, and those that also have images in the given validation."""
-    labels: dict[str, set[str]] = defaultdict(set)
-    for row in table.ok:
-        labels[table.content(row)].add(row.label)
+    contradictory = table.under_two_labels()
     return {
         _unit_key(table, row)
         for row, part in zip(table.rows, parts, strict=True)
-        if row.ok and (part != "train" or len(labels[table.content(row)]) > 1)
+        if row.ok and (part != "train" or row.path in contradictory)
     }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from headstart.data.decode import Encoded
+from headstart.data.decode import Encoded, ImageFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,17 @@ class ImageRow:
         return self.status == "ok"
 
 
+@dataclass(frozen=True, slots=True)
+class NearGroup:
+    """Images that show the same picture, exact copies included; sorted paths.
+
+    A group is ``joined``, so that no split takes it apart, unless it holds too much of a class.
+    """
+
+    paths: tuple[str, ...]
+    joined: bool
+
+
 class ImageSource(Protocol):
     """Where the images of a table lie."""
 
@@ -50,8 +62,9 @@ class ImageTable:
     """All images of DATA.
 
     ``location`` is DATA as given, ``name`` a short form of it for folder names, ``classes`` the labels in natural order
-    ("2" before "10"), ``rows`` sorted by path, set-aside ones included. ``pixel_sha256`` maps the path of each readable
-    image to the hash of its decoded pixels; ``notes`` are sentences on what was found while reading.
+    ("2" before "10"), ``rows`` sorted by path, set-aside ones included. ``facts`` maps the path of each readable image
+    to what its decoding said; ``near`` are the groups of near duplicates; ``notes`` are sentences on what was found
+    while reading.
     """
 
     location: str
@@ -59,7 +72,8 @@ class ImageTable:
     classes: tuple[str, ...]
     rows: tuple[ImageRow, ...]
     source: ImageSource
-    pixel_sha256: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, ImageFacts] = field(default_factory=dict)
+    near: tuple[NearGroup, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -94,7 +108,17 @@ class ImageTable:
 
     def content(self, row: ImageRow) -> str:
         """Return the identity of what is seen on an image: its pixel hash, or its sha256 where there is none."""
-        return self.pixel_sha256.get(row.path, row.sha256)
+        facts = self.facts.get(row.path)
+        return facts.pixel_sha256 if facts else row.sha256
+
+    def under_two_labels(self) -> set[str]:
+        """Return the paths of images whose picture, or a joined near duplicate of it, stands under another label."""
+        labels: dict[str, set[str]] = defaultdict(set)
+        names = {path: group.paths[0] for group in self.near if group.joined for path in group.paths}
+        pictures = {row.path: names.get(row.path, self.content(row)) for row in self.ok}
+        for row in self.ok:
+            labels[pictures[row.path]].add(row.label)
+        return {path for path, picture in pictures.items() if len(labels[picture]) > 1}
 
 
 def natural_key(text: str) -> tuple[list[str | int], str]:

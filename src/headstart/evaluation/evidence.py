@@ -49,7 +49,10 @@ class CalibrationScores:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What one temperature, fitted on ``fitted_on`` (``out_of_fold`` or ``validation``), does to the test images."""
+    """What one temperature, fitted on ``fitted_on`` (``out_of_fold`` or ``validation``), does to the test images.
+
+    ``images`` were fitted on, each once.
+    """
 
     candidate: str
     temperature: float
@@ -121,8 +124,11 @@ class Unknown:
 class OperatingPoint:
     """A threshold for one class that reaches a target out of fold, and what it does there and on the test images.
 
-    ``kind`` is ``precision`` or ``recall``. An image is called ``class_`` when its calibrated probability is at least
-    ``threshold``; 2.0 when no threshold reaches the target: then the class is never named.
+    ``kind`` is ``precision``: ``class_`` is answered only where it is the most probable class and its calibrated
+    probability is at least ``threshold`` (0.0: nothing need be withheld; 2.0: no threshold reaches the target, the class
+    is never answered); or ``recall``: from ``threshold`` on it is answered even where another class is more probable
+    (0.5: nothing need be added). Precision and recall are of the answers of all thresholds together, ``reached`` says
+    whether they reach the target out of fold; precision is None where the class was never answered.
     """
 
     class_: str
@@ -256,24 +262,37 @@ class Combination:
 
 @dataclass(frozen=True, slots=True)
 class LabelDoubts:
-    """How many labels of training images are probably wrong; who is in ``doubts.csv``, most doubtful first."""
+    """How many labels of training images are probably wrong; who is in ``doubts.csv``, most doubtful first.
+
+    ``images`` were looked at, ``doubted`` of them stand in the list. ``estimated_share`` of the labels are estimated to
+    be wrong, which is ``estimated`` images; hard images that the candidate mistakes count too. ``candidate`` is the one
+    whose out-of-fold probabilities were used.
+    """
 
     candidate: str
     images: int
     doubted: int
+    estimated: int
     estimated_share: float
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a corrected list changed, against the run that the list came from, on the test images of both."""
+    """What a corrected list changed, against the run that the list came from, on the test images of both.
+
+    ``difference_ci95`` is the interval of ``accuracy_now`` minus ``accuracy_before``. Without common test images both
+    accuracies are None.
+    """
 
     previous: str
     removed: int
     relabelled: int
     images: int
-    accuracy_before: float
-    accuracy_now: float
+    accuracy_before: float | None
+    accuracy_now: float | None
+    difference_ci95: Interval | None
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.evaluation.bootstrap import MeasureIntervals, bootstrap_intervals
+from headstart.evaluation.intervals import Interval, corrected_interval, wilson_interval
 from headstart.evaluation.results import Averages, ClassResult, Evaluation, FoldValues, MacroWeighted
-from headstart.evaluation.significance import wilson_interval
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -29,13 +32,28 @@ class RocCurve:
     true_positive_rate: NDArray[np.float64]
 
 
-def evaluate(labels: Integers, probabilities: Floats, classes: Sequence[str]) -> Evaluation:
+@dataclass(frozen=True, slots=True)
+class PrecisionRecallCurve:
+    """Points of a precision-recall curve, strictest threshold first: two float64 arrays ``(points,)`` in 0..1.
+
+    ``recall`` rises from 0 to 1. The first point, recall 0 and precision 1, names no image: it is the custom of
+    scikit-learn.
+    """
+
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
+
+
+def evaluate(labels: Integers, probabilities: Floats, classes: Sequence[str], *, seed: int | None = None) -> Evaluation:
     """Measure one model on one set of images.
 
     Args:
         labels: true class of every image, ``(images,)``, 0 to the number of classes minus 1.
         probabilities: ``(images, classes)``, rows sum to 1.
         classes: the names, in the order of the columns.
+        seed: of the drawn intervals. With it ``intervals`` holds accuracy (Wilson), balanced_accuracy, f1 and auc
+            (macro averages) and loss (stratified bootstrap), and so does each class; without it accuracy alone. All are
+            about this one classifier on images like these.
 
     Raises:
         ValueError: there is no image, the shapes disagree, a label has no class, or a probability is no number in 0..1.
@@ -44,17 +62,21 @@ def evaluate(labels: Integers, probabilities: Floats, classes: Sequence[str]) ->
     scores = np.asarray(probabilities, dtype=np.float64)
     matrix = confusion_matrix(labels, scores.argmax(axis=1), len(classes))
     per_class = tuple(_class_result(name, matrix, labels, scores, index) for index, name in enumerate(classes))
-    right = int(np.trace(matrix))
+    intervals = {"accuracy": wilson_interval(int(np.trace(matrix)), len(labels))}
+    if seed is not None:
+        drawn = bootstrap_intervals(labels, scores, _losses(labels, scores), seed=seed)
+        intervals |= _drawn_intervals(drawn)
+        per_class = tuple(_with_intervals(row, drawn, index) for index, row in enumerate(per_class))
     named, named_right = _named(labels, scores)
     return Evaluation(
-        accuracy=right / len(labels),
+        accuracy=int(np.trace(matrix)) / len(labels),
         loss=cross_entropy(labels, scores),
         top_k=_top_k(labels, scores),
         balanced_accuracy=float(np.mean([row.recall for row in per_class if row.recall is not None])),
         confusion_matrix=tuple(tuple(int(count) for count in row) for row in matrix),
         per_class=per_class,
         averages=_averages(per_class),
-        intervals={"accuracy": wilson_interval(right, len(labels))},
+        intervals=intervals,
         precision_at_half=_ratio(named_right, named),
         recall_at_half=named_right / len(labels),
     )
@@ -67,8 +89,13 @@ def cross_entropy(labels: Integers, probabilities: Floats) -> float:
     with probabilities.
     """
     scores = np.asarray(probabilities, dtype=np.float64)
+    return float(_losses(labels, scores).mean())
+
+
+def _losses(labels: Integers, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     of_truth = scores[np.arange(len(labels)), labels] / scores.sum(axis=1)
-    return float(-np.log(np.clip(of_truth, CLIP, 1 - CLIP)).mean())
+    losses: NDArray[np.float64] = -np.log(np.clip(of_truth, CLIP, 1 - CLIP))
+    return losses
 
 
 def confusion_matrix(labels: Integers, predicted: Integers, classes: int) -> NDArray[np.int64]:
@@ -92,12 +119,39 @@ def roc_curve(labels: Integers, probabilities: Floats, class_index: int) -> RocC
     return RocCurve(false_positive_rate=x[kept], true_positive_rate=y[kept])
 
 
-def fold_values(best: Sequence[float], last: Sequence[float]) -> FoldValues:
+def precision_recall_curve(labels: Integers, probabilities: Floats, class_index: int) -> PrecisionRecallCurve | None:
+    """Return one class's precision at every recall, or None where it is undefined (class absent).
+
+    Thinned for drawing: where recall stands still only the ends stay, and of the points inside one of 400 x 400 cells
+    only the first and the last. What stays are points of the full curve.
+    """
+    hits, misses = _cumulative_counts(labels == class_index, probabilities[:, class_index])
+    if hits[-1] == 0:
+        return None
+    recall = hits / hits[-1]
+    precision = np.append(1.0, hits[1:] / (hits[1:] + misses[1:]))
+    moves = np.diff(hits) != 0
+    ends = np.flatnonzero(np.append(True, moves) | np.append(moves, True))
+    kept = ends[_ends_of_cells(recall[ends], precision[ends])]
+    return PrecisionRecallCurve(recall=recall[kept], precision=precision[kept])
+
+
+def fold_values(
+    best: Sequence[float],
+    last: Sequence[float],
+    *,
+    test_share: float | None = None,
+    bounds: Interval = (-math.inf, math.inf),
+) -> FoldValues:
     """Summarise one measure over the folds.
 
     Args:
         best: each fold's value at its best epoch.
         last: each fold's value at the last epoch it trained.
+        test_share: validation images per training image of a fold, above 0: with it and two folds or more ``ci95`` is
+            the interval of ``intervals.corrected_interval``: where the mean of this training procedure lies, over
+            training sets of this size. Without it ``ci95`` is None.
+        bounds: the range of the measure, to which the interval is cut.
 
     The standard deviation is the sample's (divided by folds minus 1), None for a single fold.
 
@@ -106,11 +160,12 @@ def fold_values(best: Sequence[float], last: Sequence[float]) -> FoldValues:
     """
     if not best or len(best) != len(last):
         raise ValueError(f"fold_values needs as many best as last values, at least one. Received: {best!r}, {last!r}.")
+    found = None if test_share is None else corrected_interval(best, test_share)
     return FoldValues(
         folds=tuple(float(value) for value in best),
         mean=float(np.mean(best)),
         std=float(np.std(best, ddof=1)) if len(best) > 1 else None,
-        ci95=None,
+        ci95=None if found is None else (max(bounds[0], found[0]), min(bounds[1], found[1])),
         last_epoch_mean=float(np.mean(last)),
     )
 
@@ -194,6 +249,32 @@ def _class_result(
         auc=area_under_roc(positive, scores[:, index]),
         average_precision=average_precision(positive, scores[:, index]),
     )
+
+
+def _drawn_intervals(drawn: MeasureIntervals) -> dict[str, Interval]:
+    """Return the intervals of the averages that have one, by name; no loss lies above that of a probability of zero."""
+    loss = drawn.loss and (drawn.loss[0], min(drawn.loss[1], -math.log(CLIP)))
+    return _present(balanced_accuracy=drawn.balanced_accuracy, f1=drawn.f1, auc=drawn.auc, loss=loss)
+
+
+def _with_intervals(row: ClassResult, drawn: MeasureIntervals, index: int) -> ClassResult:
+    """Return a class with the intervals of its ratios (Wilson) and of its F1 and AUC (drawn)."""
+    intervals = _present(
+        precision=_wilson(row.tp, row.tp + row.fp),
+        recall=_wilson(row.tp, row.support),
+        specificity=_wilson(row.tn, row.tn + row.fp),
+        f1=drawn.class_f1[index],
+        auc=drawn.class_auc[index],
+    )
+    return dataclasses.replace(row, intervals=intervals)
+
+
+def _present(**intervals: Interval | None) -> dict[str, Interval]:
+    return {name: interval for name, interval in intervals.items() if interval is not None}
+
+
+def _wilson(successes: int, trials: int) -> Interval | None:
+    return wilson_interval(successes, trials) if trials else None
 
 
 def _ratio(numerator: int, denominator: int) -> float | None:

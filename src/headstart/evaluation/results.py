@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class ClassResult:
-    """One class against the rest. Ratios are in 0..1, or None where their denominator is zero."""
+    """One class against the rest. Ratios are in 0..1, or None where their denominator is zero.
+
+    ``intervals`` maps recall, precision, specificity, f1 and auc to their 95 % intervals, where they were computed.
+    """
 
     class_: str
     support: int
@@ -26,6 +29,7 @@ class ClassResult:
     f1: float | None
     auc: float | None
     average_precision: float | None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,10 @@ class Evaluation:
 
     ``loss`` is the mean categorical cross-entropy in nats. ``top_k`` maps "2", "3", "5" (below the number of classes)
     to a share in 0..1. ``confusion_matrix`` has a row per true class and a column per predicted class, in the order of
-    ``dataset.classes``. ``intervals`` maps a measure to its 95 % interval (``accuracy``: Wilson). ``precision_at_half``
-    and ``recall_at_half`` are Keras' micro-averaged ones: a class is named when its probability is above 0.5.
+    ``dataset.classes``. ``intervals`` maps a measure to its 95 % interval: accuracy (Wilson), and where they were drawn
+    balanced_accuracy, f1 and auc (the macro averages) and loss (``evaluation.bootstrap``). All are about this one
+    classifier on images like these. ``precision_at_half`` and ``recall_at_half`` are Keras' micro-averaged ones: a
+    class is named when its probability is above 0.5.
     """
 
     accuracy: float
@@ -74,7 +80,9 @@ class Evaluation:
 class FoldValues:
     """One measure over all folds of all repeats, at each fold's best epoch.
 
-    ``ci95`` is None until an interval has been computed. ``last_epoch_mean`` is the mean at the last epoch trained.
+    ``ci95`` is about the mean of this training procedure over training sets of this size (Nadeau and Bengio), except
+    that the accuracy of a single fold, or of folds that all agree, has Wilson's over its validation images. None where
+    there is none. ``last_epoch_mean`` is the mean at the last epoch trained.
     """
 
     folds: tuple[float, ...]

@@ -1,12 +1,32 @@
-"""The two lists that a recipe or an option may name by a file: names of classes, and images to leave out."""
+"""The lists that a recipe or an option may name by a file: names of classes, and images to leave out or relabel."""
 
 from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from headstart.errors import UsageError
+from headstart.errors import UsageError, did_you_mean
+from headstart.recipe.sheet import Sheet, SheetRow, delimiter_of, read_sheet
+from headstart.storage import RUN_MARKER
+
+DROP, RELABEL, KEEP = "drop", "relabel", "keep"
+ACTIONS = (DROP, RELABEL, KEEP)
+"""What may stand in the column ``action`` of a corrected list; an empty cell is ``keep``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """What a list says: paths to leave out, the new label of other paths, and paths that were looked at and stay.
+
+    ``run`` is the run folder that the list lies in, as it was given; empty for a list of one's own.
+    """
+
+    remove: tuple[str, ...] = ()
+    relabel: dict[str, str] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+    run: str = ""
 
 
 def read_class_names(path: Path) -> dict[str, str]:
@@ -43,17 +63,73 @@ def _add(names: dict[str, str], cells: list[str], line: str, problems: list[str]
         names[cells[0]] = cells[1]
 
 
-def read_removals(path: Path) -> tuple[str, ...]:
-    """Return the paths in a text file in UTF-8, one per line; lines that begin with ``#`` and empty lines say nothing.
+def read_corrections(path: Path) -> Corrections:
+    """Return what a list of images says: a text file with one path per line, or a table with a column ``path``.
+
+    In a text file, lines that begin with ``#`` and empty lines say nothing. A table may have the columns ``action``
+    (drop, relabel, keep or empty) and ``suggested`` (the new label of what is relabelled), as the list of doubts in a
+    run folder has; without ``action`` all its images are left out.
 
     Raises:
-        UsageError: the file cannot be read, or names no path.
+        UsageError: the file cannot be read, names no path, or lines are not what they should be; all of them at once.
     """
-    lines = (line.strip() for line in _text(path).splitlines())
-    paths = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
-    if not paths:
-        raise UsageError(f"{path} names no images. Give one path per line, relative to DATA.")
-    return paths
+    text = _text(path)
+    delimiter = delimiter_of(text, "path")
+    found = _from_lines(text) if delimiter is None else _from_table(path, text, delimiter)
+    if found == Corrections():
+        advice = "Give one path per line, relative to DATA."
+        if delimiter is not None and "action" in read_sheet(text, delimiter).header:
+            advice = f"Write {DROP}, {RELABEL} or {KEEP} into the column action of the images that you have looked at."
+        raise UsageError(f"{path} names no images. {advice}")
+    run = str(path.parent) if (path.parent / RUN_MARKER).is_file() else ""
+    return Corrections(found.remove, found.relabel, found.keep, run)
+
+
+def _from_lines(text: str) -> Corrections:
+    lines = (line.strip() for line in text.splitlines())
+    return Corrections(tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#"))))
+
+
+def _from_table(path: Path, text: str, delimiter: str) -> Corrections:
+    problems: list[str] = []
+    actions: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    try:
+        sheet = read_sheet(text, delimiter)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}. Save the table as CSV in UTF-8.") from None
+    for row in sheet.rows:
+        _add_action(actions, labels, sheet, row, problems)
+    if problems:
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise UsageError(f"{path}: {'; '.join(problems[:5])}{more}. Correct the file and try again.")
+    return Corrections(
+        remove=tuple(name for name, action in actions.items() if action == DROP),
+        relabel={name: labels[name] for name, action in actions.items() if action == RELABEL},
+        keep=tuple(name for name, action in actions.items() if action == KEEP),
+    )
+
+
+def _add_action(
+    actions: dict[str, str], labels: dict[str, str], sheet: Sheet, row: SheetRow, problems: list[str]
+) -> None:
+    name = sheet.cell(row, "path")
+    action = sheet.cell(row, "action").lower() if "action" in sheet.header else DROP
+    label = sheet.cell(row, "suggested") if action == RELABEL else ""
+    if not action:
+        return
+    if not name:
+        problems.append(f"line {row.line}: path is missing")
+    elif action not in ACTIONS:
+        hint = did_you_mean(action, ACTIONS)
+        hint = f" (d{hint[2:]})" if hint else ""
+        problems.append(f"line {row.line}: action must be {DROP}, {RELABEL} or {KEEP}, received {action!r}{hint}")
+    elif action == RELABEL and not label:
+        problems.append(f"line {row.line}: {name!r} is to be relabelled, but suggested is empty")
+    elif (actions.get(name, action), labels.get(name, label)) != (action, label):
+        problems.append(f"line {row.line}: {name!r} is there twice, with different actions")
+    else:
+        actions[name], labels[name] = action, label
 
 
 def _text(path: Path) -> str:

@@ -30,6 +30,8 @@ class DataRules:
             match) names the group.
         class_names: the label as found -> the class name to use.
         remove: paths of images that are left out.
+        relabel: paths of images whose label is wrong -> the class that they are of.
+        corrected_from: the run folder whose list of doubts the two hold; decides nothing but what is compared with.
         limit: most images to learn from, class by class in proportion; 0: all. Given test images are not counted; where
             the test set is cut from these images, it is part of them.
     """
@@ -41,6 +43,8 @@ class DataRules:
     class_names: dict[str, str] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
     limit: int = 0
+    relabel: dict[str, str] = field(default_factory=dict)
+    corrected_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)

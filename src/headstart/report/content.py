@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +16,39 @@ from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import CandidateResult, FinalResult, FoldValues
 from headstart.evaluation.summary import Summary
 from headstart.report.names import Label, labels, learning_rate, network_name
-from headstart.runs.folder import Environment, HistoryRow, PredictionBlock, RunFolder, Timings
+from headstart.runs.folder import DoubtRow, Environment, HistoryRow, PredictionBlock, RunFolder, Timings
 
 PAIRS = 6
 CURVES = 12
 NEAREST_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+OPENED = "test set opened"
+"""What the log calls an opening of the test set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """When the test set was opened, and for whom."""
+
+    time: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A measure of all classes together that has an interval: where its value lies, and how it is written."""
+
+    name: str
+    title: str
+    pointer: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
-    """The files of a run that the page is made from. ``test`` and ``out_of_fold`` are the best candidate's."""
+    """The files of a run that the page is made from.
+
+    ``test`` and ``out_of_fold`` are the best candidate's. ``doubts`` are without what was corrected before this study.
+    """
 
     summary: Summary
     timings: Timings
@@ -34,6 +58,8 @@ class Findings:
     history: dict[str, tuple[HistoryRow, ...]]
     test: PredictionBlock
     out_of_fold: tuple[PredictionBlock, ...]
+    openings: tuple[Opening, ...]
+    doubts: tuple[DoubtRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +143,15 @@ class Pair:
         return self.count / self.support
 
 
+MEASURES = (
+    Measure("accuracy", "Accuracy", "summary/test/accuracy", "percent"),
+    Measure("balanced_accuracy", "Balanced accuracy", "summary/test/balanced_accuracy", "percent"),
+    Measure("f1", "F1, mean of the classes", "summary/test/averages/macro/f1", "ratio"),
+    Measure("auc", "AUC, mean of the classes", "summary/test/averages/macro/auc", "ratio"),
+    Measure("loss", "Loss, cross-entropy in nats", "summary/test/loss", "decimals"),
+)
+
+
 def gather(folder: RunFolder) -> Findings:
     """Read everything the page needs.
 
@@ -137,7 +172,35 @@ def gather(folder: RunFolder) -> Findings:
         history={name: tuple(rows) for name, rows in history.items()},
         test=next(block for block in blocks if block.part == "test"),
         out_of_fold=tuple(block for block in blocks if block.part == "out_of_fold"),
+        openings=_openings(folder, summary),
+        doubts=tuple(row for row in folder.doubts() if row.confidence is not None),
     )
+
+
+def _openings(folder: RunFolder, summary: Summary) -> tuple[Opening, ...]:
+    """Return the openings that the log holds; going on after a kill is no second one."""
+    called = labels(summary.candidates)
+    found: dict[int, Opening] = {}
+    for entry in folder.log_entries():
+        if entry.event == OPENED:
+            names = (str(name) for name in entry.details.get("finalists", ()))
+            said = tuple(called[name].text if name in called else name for name in names)
+            found.setdefault(
+                int(entry.details.get("opening", 0)), Opening(f"{entry.time[:16].replace('T', ' ')} UTC", said)
+            )
+    return tuple(found.values()) if len(found) == summary.protocol.test_openings else ()
+
+
+def measures(summary: Summary) -> tuple[Measure, ...]:
+    """Return the measures with intervals; none where only the accuracy has one, which stands at the top already."""
+    found = tuple(one for one in MEASURES if one.name in summary.test.intervals)
+    return found if len(found) > 1 else ()
+
+
+def equivalence(findings: Findings) -> float | None:
+    """Return the difference in accuracy that does not matter to the user, None where the recipe does not say it."""
+    margin = tomllib.loads(findings.study).get("protocol", {}).get("equivalence")
+    return None if margin is None else float(margin)
 
 
 def ranking(summary: Summary) -> tuple[Ranked, ...]:

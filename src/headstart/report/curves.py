@@ -1,4 +1,4 @@
-"""What is drawn: learning curves, learning rates, accuracy against speed, ROC curves."""
+"""What is drawn: learning curves, learning rates, accuracy against speed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.evaluation.metrics import RocCurve
 from headstart.evaluation.results import FoldValues
-from headstart.report.figures import INK, MARKERS, MUTED, PAPER, RULE, SERIES, panel
-from headstart.report.numbers import decimals, epoch, milliseconds, percent, points, ratio
+from headstart.report.axes import accuracy_range, look, powers_of_ten, round_ticks
+from headstart.report.figures import INK, MUTED, PAPER, SERIES, panel
+from headstart.report.numbers import decimals, epoch, milliseconds, percent, points
 from headstart.runs.rows import HistoryRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TRAIN, VALIDATION, FINAL = SERIES[1], SERIES[0], MUTED
-MOST_COLOURED = 5
-ZOOM = 0.2
+TRAIN, VALIDATION, FINAL, TURNED = SERIES[1], SERIES[0], MUTED, SERIES[3]
 PHASE_ROOM = 0.16
 """Share of the width that the words at a phase border need; where there is less, the number stands alone."""
 
@@ -37,24 +35,39 @@ class Point:
     best: bool = False
 
 
-def learning_panel(
-    name: str,
-    rows: Sequence[HistoryRow],
-    measure: str,
-    *,
-    title: str,
-    best_epochs: Sequence[int],
-    final_epochs: int | None,
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is marked in the learning curves of a candidate.
+
+    Attributes:
+        best_epochs: of the folds; their mean is marked.
+        final_epochs: of the final training on all training images, None if there was none.
+        turned: the epoch where the validation loss turned, None where it did not.
+        gap: mark how far training ran ahead of validation.
+    """
+
+    best_epochs: Sequence[int]
+    final_epochs: int | None
+    turned: float | None = None
+    gap: bool = False
+
+    @property
+    def best(self) -> float:
+        """Mean of the folds' best epochs."""
+        return float(np.mean(self.best_epochs))
+
+
+def learning_panel(name: str, rows: Sequence[HistoryRow], measure: str, *, title: str, marks: Marks) -> str:
     """Return one measure of one candidate over its epochs: mean over the folds, and from lowest to highest fold.
 
     Where a phase of training ends, a thin line stands with the number of the next one.
 
     Args:
+        name: what no other panel is called.
         rows: the candidate's history.
         measure: ``loss``, ``accuracy``, ``precision``, ``recall`` or ``top_k``.
-        best_epochs: of the folds; their mean is marked.
-        final_epochs: of the final training on all training images, None if there was none.
+        title: what a screen reader says.
+        marks: what is marked.
     """
     folds = [row for row in rows if row.fold is not None]
     train, validation = _by_epoch(folds, measure), _by_epoch(folds, f"val_{measure}")
@@ -68,21 +81,42 @@ def learning_panel(
             _mean_and_band(axes, values, colour)
         if final.size:
             axes.plot(_epochs(final), _mean(final), color=FINAL, linewidth=1.4, linestyle=(0, (1.5, 2)))
-        _mark_epoch(axes, float(np.mean(best_epochs)))
+        _mark(axes, measure, marks, (train, validation))
         axes.set_xlabel("epoch")
         axes.margins(x=0.02)
         _mark_phases(axes, borders, low=measure != "loss")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if measure != "loss":
-            _accuracy_range(axes)
+            accuracy_range(axes)
 
     say = decimals if measure == "loss" else percent
-    words = f"{_course('Validation', validation, say)} {_course('Training', train, say)} "
-    words += f"The folds' best epoch is {epoch(float(np.mean(best_epochs)))} in the mean."
-    if final_epochs is not None:
-        words += f" The final training ran {final_epochs} epochs."
-    words += "".join(f" Phase {phase} begins after epoch {last}." for phase, last in borders)
+    words = f"{_course('Validation', validation, say)} {_course('Training', train, say)} {_in_words(marks, borders)}"
     return panel(name, draw, title=title, description=words)
+
+
+def _in_words(marks: Marks, borders: Sequence[tuple[int, int]]) -> str:
+    words = f"The folds' best epoch is {epoch(marks.best)} in the mean."
+    if marks.turned is not None:
+        words += f" Validation loss turned at epoch {epoch(marks.turned)}."
+    if marks.final_epochs is not None:
+        words += f" The final training ran {marks.final_epochs} epochs."
+    return words + "".join(f" Phase {phase} begins after epoch {last}." for phase, last in borders)
+
+
+def _mark(axes: Axes, measure: str, marks: Marks, values: tuple[Values, Values]) -> None:
+    """Mark the best epoch, in the loss where validation turned, and in the accuracy the gap to training."""
+    if measure == "accuracy" and marks.gap:
+        _mark_gap(axes, marks.best, values)
+    _mark_epoch(axes, marks.best, f"best epoch {epoch(marks.best)}", INK, height=0.5)
+    if measure == "loss" and marks.turned is not None:
+        _mark_epoch(axes, marks.turned, f"turned {epoch(marks.turned)}", TURNED, height=0.78)
+
+
+def _mark_gap(axes: Axes, at: float, values: tuple[Values, Values]) -> None:
+    """Draw a bar between the two mean curves at an epoch; nothing where one of them has no value there."""
+    ends = [float(np.interp(at, _epochs(one), _mean(one))) for one in values if one.size]
+    if len(ends) == 2:
+        axes.plot([at, at], ends, color=TRAIN, linewidth=6, alpha=0.45, solid_capstyle="butt")
 
 
 def phase_borders(rows: Iterable[HistoryRow]) -> tuple[tuple[int, int], ...]:
@@ -150,18 +184,19 @@ def _mean_and_band(axes: Axes, values: Values, colour: str) -> None:
     axes.plot(x, _mean(values), color=colour, marker=marker, markersize=5)
 
 
-def _mark_epoch(axes: Axes, at: float) -> None:
-    axes.axvline(at, color=INK, linewidth=1.0, linestyle=(0, (3, 3)))
+def _mark_epoch(axes: Axes, at: float, words: str, colour: str, *, height: float) -> None:
+    """Draw a dashed line at an epoch, with words beside it at a share of the panel's height."""
+    axes.axvline(at, color=colour, linewidth=1.0, linestyle=(0, (3, 3)))
     right = at < sum(axes.get_xlim()) / 2
     axes.annotate(
-        f"best epoch {epoch(at)}",
-        (at, 0.5),
+        words,
+        (at, height),
         xycoords=("data", "axes fraction"),
         xytext=(6 if right else -6, 0),
         textcoords="offset points",
         ha="left" if right else "right",
         va="center",
-        color=INK,
+        color=colour,
         bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
     )
 
@@ -181,14 +216,14 @@ def rates_panel(points_: Sequence[Point], networks: Sequence[str]) -> str:
     def draw(axes: Axes) -> None:
         for number, network in enumerate(networks):
             mine = sorted((point for point in points_ if point.network == network), key=lambda point: point.x)
-            colour, marker = _look(number)
+            colour, marker = look(number)
             axes.plot([point.x for point in mine], [point.accuracy.mean for point in mine], color=colour, alpha=0.6)
             for point in mine:
                 _dot(axes, point, colour, marker)
         axes.set_xscale("log")
-        _powers_of_ten(axes)
+        powers_of_ten(axes)
         axes.set_xlabel("learning rate")
-        _accuracy_range(axes)
+        accuracy_range(axes)
 
     words = [f"{point.network} at {point.x:g}: {_spread(point.accuracy)}" for point in points_]
     return panel("rates", draw, title="Accuracy at every learning rate", description="; ".join(words) + ".")
@@ -203,18 +238,14 @@ def speed_panel(points_: Sequence[Point], networks: Sequence[str]) -> str:
     def draw(axes: Axes) -> None:
         first = {point.network: point for point in reversed(points_)}
         for point in points_:
-            _dot(axes, point, *_look(networks.index(point.network)), faint=point is not first[point.network])
+            _dot(axes, point, *look(networks.index(point.network)), faint=point is not first[point.network])
         axes.set_xscale("log")
-        _round_ticks(axes, [point.x for point in points_])
+        round_ticks(axes, [point.x for point in points_])
         axes.set_xlabel("milliseconds per image")
-        _accuracy_range(axes)
+        accuracy_range(axes)
 
     words = [f"{point.network}: {_spread(point.accuracy)} in {milliseconds(point.x)}" for point in points_]
     return panel("speed", draw, title="Accuracy against time per image", description="; ".join(words) + ".")
-
-
-def _look(number: int) -> tuple[str, str]:
-    return SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
 
 
 def _dot(axes: Axes, point: Point, colour: str, marker: str, *, faint: bool = False) -> None:
@@ -232,79 +263,3 @@ def _dot(axes: Axes, point: Point, colour: str, marker: str, *, faint: bool = Fa
 def _spread(accuracy: FoldValues) -> str:
     spread = "" if accuracy.std is None else f" plus or minus {points(accuracy.std)}"
     return percent(accuracy.mean) + spread
-
-
-def roc_panel(curves: Sequence[tuple[str, RocCurve, float | None]], coloured: Sequence[int], *, zoomed: bool) -> str:
-    """Return the curves of all classes, each against the rest.
-
-    Args:
-        curves: name, curve and area of every class that has a curve.
-        coloured: positions of those that get a colour of their own; the rest is grey.
-        zoomed: show the upper left corner only.
-    """
-
-    def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0)
-        for number, (_, curve, _) in enumerate(curves):
-            if number not in coloured:
-                axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=MUTED, linewidth=0.8, alpha=0.6)
-        for place, number in enumerate(coloured):
-            curve = curves[number][1]
-            axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=_look(place)[0])
-        axes.set_xlim(-0.01 * ZOOM if zoomed else -0.01, ZOOM if zoomed else 1.01)
-        axes.set_ylim(1 - ZOOM if zoomed else -0.01, 1 + 0.03 * ZOOM if zoomed else 1.01)
-        axes.set_xlabel("false positive rate: of the others, taken for it")
-        _percent_axis(axes)
-        _percent_axis(axes, horizontal=True)
-
-    areas = ", ".join(f"{name} {ratio(area)}" for name, _, area in curves if area is not None)
-    title = "ROC curves, upper left corner" if zoomed else "ROC curves"
-    return panel(
-        f"roc-{zoomed}", draw, title=title, description=f"Area under the curve of each class: {areas}.", size=(380, 320)
-    )
-
-
-def coloured_curves(areas: Sequence[float | None]) -> list[int]:
-    """Return the positions of the curves worth a colour: all of a few, else those with the smallest areas."""
-    order = sorted(range(len(areas)), key=lambda number: (areas[number] is None, areas[number]))
-    return sorted(order if len(areas) <= MOST_COLOURED + 1 else order[:MOST_COLOURED])
-
-
-def _accuracy_range(axes: Axes) -> None:
-    """Write the vertical axis in percent and end it at 100 %, with room for a line that runs there."""
-    low, high = axes.get_ylim()
-    low = min(low, 0.97)
-    axes.set_ylim(max(low, -0.02), min(high, 1 + 0.04 * (1 - low)))
-    _percent_axis(axes)
-
-
-def _percent_axis(axes: Axes, *, horizontal: bool = False) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    axis = axes.xaxis if horizontal else axes.yaxis
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g} %"))
-
-
-def _powers_of_ten(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    axes.xaxis.set_major_locator(LogLocator(10))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _round_ticks(axes: Axes, values: Sequence[float]) -> None:
-    """Put ticks at 1, 2 and 5 times powers of ten around the values, or at more steps where those are few."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    low, high = min(values) / 1.6, max(values) * 1.6
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
-        ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
-        if len(ticks) > 2:
-            break
-    axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -72,6 +72,11 @@ def decimals(value: float) -> str:
     return f"{value:.3f}"
 
 
+def hundredths(value: float) -> str:
+    """Return a temperature or a mean rank with two decimals."""
+    return f"{value:.2f}"
+
+
 def fine_decimals(value: float) -> str:
     """Return a loss with four decimals, as it is published."""
     return f"{value:.4f}"
@@ -81,6 +86,12 @@ def ratio(value: float) -> str:
     """Return an area or F1 in 0..1 with three decimals; 1.000 only for exactly 1."""
     text = f"{value:.3f}"
     return f">{THIN}0.999" if text == "1.000" and value < 1 else text
+
+
+def short_ratio(value: float) -> str:
+    """Return the end of a ratio's interval with two decimals; 1.00 only for exactly 1."""
+    text = f"{value:.2f}"
+    return f">{THIN}0.99" if text == "1.00" and value < 1 else text
 
 
 def count(value: float) -> str:
@@ -137,10 +148,12 @@ KINDS: Mapping[str, Callable[[float], str]] = {
         signed_decimals,
         signed_count,
         fine_decimals,
+        hundredths,
         probability,
         rate,
         decimals,
         ratio,
+        short_ratio,
         count,
         epoch,
         megabytes,

@@ -4,53 +4,45 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headstart.errors import MissingExtraError
-from headstart.evaluation.metrics import roc_curve
-from headstart.report import content, curves, published
-from headstart.report.content import Findings, Ranked
-from headstart.report.curves import Point
-from headstart.report.figures import SYMBOLS
-from headstart.report.names import series_names
+from headstart.report import charts, content, published, sure
+from headstart.report.content import Findings
 from headstart.report.numbers import escaped, look_up, written
 from headstart.runs import folder as run_files
 from headstart.runs.folder import ORIGINAL, PictureRow, RunFolder
 
-OTHERS = {"precision": "Precision", "recall": "Recall", "top_k": "Top k"}
-ZOOM_FROM_AREA = 0.95
 LISTED = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a legend: the name, the number of its colour, its symbol and, for ROC curves, where its AUC is."""
-
-    name: str
-    colour: int
-    symbol: str
-    pointer: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """The learning curves of one candidate as SVG; ``others`` are further measures with their names."""
-
-    row: Ranked
-    accuracy: str
-    loss: str
-    others: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One or two panels of SVG with the legend they share."""
-
-    panels: tuple[str, ...]
-    legend: tuple[Entry, ...]
+ESTIMANDS = {
+    "cv": "Validation",
+    "test": "Accuracy and shares of single classes, test images",
+    "bootstrap": "Other measures, test images",
+    "difference": "Differences between two candidates",
+}
+COLOUR_MODES = {
+    "RGB": "colour",
+    "RGBA": "colour with transparency",
+    "L": "grey",
+    "LA": "grey with transparency",
+    "P": "palette",
+    "1": "black and white",
+    "CMYK": "CMYK",
+    "I;16": "grey, 16 bits",
+}
+COMBINED = {
+    "average": "Mean of several networks",
+    "joined": "One head on the features of several networks",
+    "flip": "Mean over the image and its mirror image",
+}
+UNKNOWN_METHODS = {
+    "energy": "the energy of the outputs, which is low when every class answers weakly",
+    "nearest_neighbours": "the distance to the most similar images it learned from",
+    "mahalanobis": "the distance to the middle of every class, measured by how the images of the classes spread",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +79,7 @@ def _environment(findings: Findings) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    documents = {"summary": findings.summary, "timings": findings.timings}
+    documents = {"summary": findings.summary, "timings": findings.timings, "audit": findings.audit}
 
     def number(pointer: str, kind: str) -> Markup:
         """Return the number at a pointer as an element that holds its exact value beside the rounded text."""
@@ -123,16 +115,29 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "recommended": next(row for row in ranked if row.result.id == summary.recommended),
         "scale": content.ranking_scale(summary),
         "tests": content.tested(summary),
-        "comparisons": {one.b: place for place, one in enumerate(summary.comparison)},
+        "sure": sure.gather(summary),
+        "called": sure.names(summary),
+        "margin": content.equivalence(findings),
+        "combined": COMBINED,
+        "modes": COLOUR_MODES,
+        "estimands": ESTIMANDS,
+        "unknown_methods": UNKNOWN_METHODS,
+        "measures": content.measures(summary),
+        "openings": findings.openings,
+        "answers": any((summary.calibration, summary.unknown, summary.operating)),
         "tests_scale": content.tests_scale(summary),
         "commonest": content.commonest_share(summary),
         "matrices": content.matrices(findings),
         "pairs": content.confused_pairs(summary),
-        "curves": _learning_curves(findings, ranked),
+        "curves": charts.learning_curves(findings, ranked),
         "phases": any(row.phase > 1 for rows in findings.history.values() for row in rows),
-        "rates": _rates(findings, ranked),
-        "speed": _speed(findings, ranked),
-        "roc": _roc(findings),
+        "rates": charts.rates(findings, ranked),
+        "speed": charts.speed(findings, ranked),
+        "roc": charts.roc(findings),
+        "precision_recall": charts.precision_recall(findings),
+        "reliability": charts.reliability(findings),
+        "coverage": charts.coverage(findings),
+        "images": charts.images(findings),
         "samples": _pictures(folder, "sample"),
         "mistakes": _pictures(folder, "mistake"),
         "top_k_size": max(map(int, summary.test.top_k), default=None),
@@ -140,85 +145,6 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "published": published.published_section(summary, findings.study, findings.timings),
         "listed": LISTED,
     }
-
-
-def _learning_curves(findings: Findings, ranked: Sequence[Ranked]) -> tuple[Curves, ...]:
-    """Return loss and accuracy of the candidates worth showing, and of the best one every other measure too."""
-    shown = []
-    for row in content.curve_order(ranked, findings.summary):
-        history = findings.history.get(row.result.id, ())
-        if not history:
-            continue
-        best = row.result.id == findings.summary.best
-        present = [name for name in OTHERS if best and any(getattr(one, name) is not None for one in history)]
-        others = tuple((OTHERS[name], _learning_panel(findings, row, name)) for name in present)
-        accuracy, loss = (_learning_panel(findings, row, measure) for measure in ("accuracy", "loss"))
-        shown.append(Curves(row, accuracy, loss, others))
-    return tuple(shown)
-
-
-def _learning_panel(findings: Findings, row: Ranked, measure: str) -> str:
-    name, cv = row.result.id, row.result.cv
-    assert cv is not None, "curves are shown of candidates that finished"
-    return curves.learning_panel(
-        f"{name} {measure}",
-        findings.history[name],
-        measure,
-        title=f"{measure.replace('_', ' ').capitalize()} of {name}",
-        best_epochs=cv.best_epochs,
-        final_epochs=next((final.epochs for final in findings.summary.finals if final.candidate == name), None),
-    )
-
-
-def _rates(findings: Findings, ranked: Sequence[Ranked]) -> Chart | None:
-    """Return accuracy over the learning rate, where something was tried with more than one."""
-    series = series_names([row.result for row in ranked])
-    points = [point for row in ranked for point in _point(findings, row, row.rate, series[row.result.id])]
-    names = list(dict.fromkeys(point.network for point in points))
-    if len({(point.network, point.x) for point in points}) == len(names):
-        return None
-    return Chart((curves.rates_panel(points, names),), _legend(names))
-
-
-def _speed(findings: Findings, ranked: Sequence[Ranked]) -> Chart | None:
-    """Return accuracy over the time per image, where it was measured for more than one candidate."""
-    times = {name: timing.milliseconds_per_image for name, timing in findings.timings.candidates.items()}
-    points = [point for row in ranked for point in _point(findings, row, times.get(row.result.id), row.title)]
-    if len({point.x for point in points}) < 2:
-        return None
-    networks = list(dict.fromkeys(point.network for point in points))
-    return Chart((curves.speed_panel(points, networks),), _legend(networks))
-
-
-def _point(findings: Findings, row: Ranked, x: float | None, name: str) -> list[Point]:
-    if row.result.cv is None or not x:
-        return []
-    return [Point(name, x, row.result.cv.accuracy, row.result.id == findings.summary.best)]
-
-
-def _legend(names: Sequence[str]) -> tuple[Entry, ...]:
-    return tuple(Entry(name, place % 8 + 1, SYMBOLS[place % len(SYMBOLS)]) for place, name in enumerate(names))
-
-
-def _roc(findings: Findings) -> Chart | None:
-    """Return the ROC curves of the best candidate on the test images, and their upper left corner when they hug it."""
-    test, classes = findings.summary.test, findings.summary.dataset.classes
-    drawn, pointers = [], []
-    for index, name in enumerate(classes):
-        curve = roc_curve(findings.test.labels, findings.test.probabilities, index)
-        if curve is not None:
-            drawn.append((name, curve, test.per_class[index].auc))
-            pointers.append(f"summary/test/per_class/{index}/auc")
-    if not drawn:
-        return None
-    coloured = curves.coloured_curves([area for _, _, area in drawn])
-    zoom = min(area for _, _, area in drawn if area is not None) >= ZOOM_FROM_AREA
-    panels = tuple(curves.roc_panel(drawn, coloured, zoomed=zoomed) for zoomed in ((False, True) if zoom else (False,)))
-    legend = [
-        Entry(name, coloured.index(place) + 1 if place in coloured else 0, "", pointers[place])
-        for place, (name, _, _) in enumerate(drawn)
-    ]
-    return Chart(panels, tuple(legend))
 
 
 def _pictures(folder: RunFolder, kind: str) -> tuple[Picture, ...]:

@@ -16,10 +16,12 @@ from headstart.data.audit import Audit
 from headstart.data.table import ImageRow
 from headstart.errors import RunError
 from headstart.evaluation.summary import SCHEMA_VERSION, Summary
+from headstart.runs.doubts import read_doubts, with_actions
 from headstart.runs.predictions import read_predictions, write_predictions
 from headstart.runs.rows import (
     ORIGINAL,
     CandidateTiming,
+    DoubtRow,
     Environment,
     FeatureTiming,
     FoldRow,
@@ -35,6 +37,7 @@ from headstart.runs.tables import read_table, write_table
 __all__ = [
     "ORIGINAL",
     "CandidateTiming",
+    "DoubtRow",
     "Environment",
     "FeatureTiming",
     "FoldRow",
@@ -57,6 +60,7 @@ HISTORY = "history.csv"
 PREDICTIONS = "predictions.csv.gz"
 SUMMARY = "summary.json"
 TIMINGS = "timings.json"
+DOUBTS = "doubts.csv"
 MEDIA = "media"
 PICTURES = "media/pictures.csv"
 JOBS = "jobs"
@@ -219,6 +223,19 @@ class RunFolder:
     def timings(self) -> Timings:
         """Return how long everything took."""
         return self._read_json(TIMINGS, Timings)
+
+    @property
+    def doubts_file(self) -> Path:
+        """Where the list of doubted labels lies, for people to edit."""
+        return self.path / DOUBTS
+
+    def write_doubts(self, rows: Iterable[DoubtRow]) -> None:
+        """Write the images whose labels are doubted, most doubtful first; actions that people have written stay."""
+        write_table(self.doubts_file, DoubtRow, with_actions(rows, self.doubts_file))
+
+    def doubts(self) -> tuple[DoubtRow, ...]:
+        """Return the images whose labels are doubted, as people have left the list; empty when there is none."""
+        return read_doubts(self.doubts_file)
 
     def write_pictures(self, pictures: Iterable[tuple[PictureRow, bytes]]) -> None:
         """Write small JPEG pictures and, last, their index."""

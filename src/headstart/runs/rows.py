@@ -108,6 +108,21 @@ class PictureRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DoubtRow:
+    """One image whose label is doubted: ``suggested`` is its label by the candidate, with that probability.
+
+    ``action`` is for people to write: ``drop``, ``relabel`` (to ``suggested``), ``keep``, or nothing. Rows that have
+    one from the start are corrections made before this study; they have no confidence.
+    """
+
+    path: str
+    label: str
+    suggested: str
+    confidence: float | None
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureTiming:
     """How long one backbone's features took: ``images`` computed in ``seconds``, and how many more were ``cached``."""
 

@@ -19,7 +19,7 @@ from headstart.study.judge import Judged
 from headstart.study.learners import Learner
 from headstart.study.parts import Parts, Rows
 from headstart.study.plan import Plan
-from headstart.study.prepare import Prepared
+from headstart.study.prepare import Preparation
 from headstart.study.workplace import Workplace
 from headstart.training.heads import softmax
 
@@ -50,7 +50,7 @@ class Case:
 
     plan: Plan
     parts: Parts
-    prepared: Sequence[Prepared]
+    preparation: Preparation
     judged: Sequence[Judged]
     results: Sequence[CandidateResult]
     finals: Sequence[Final]
@@ -100,7 +100,7 @@ class Case:
         return out_of_fold(self.judged_of(candidate), self.parts)
 
 
-def tested_first(results: Sequence[CandidateResult], finals: Sequence[Final], monitor: str) -> list[CandidateResult]:
+def ranked_finalists(results: Sequence[CandidateResult], finals: Sequence[Final], monitor: str) -> list[CandidateResult]:
     """Return the finalists, best first: by the rule of selection, which sees validation values only."""
     tested = {final.id for final in finals}
     return [one for one in best_first(results, monitor) if one.id in tested]

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart import storage
 from headstart.data.split import Round
 from headstart.errors import StudyError
 from headstart.evaluation.metrics import evaluate
@@ -151,13 +152,19 @@ def open_test(finals: Sequence[Final], parts: Parts, classes: Sequence[str], pla
                 candidate=final.id,
                 epochs=final.epochs,
                 train=_evaluation(train, classes),
-                validation=_evaluation(validation, classes) if validation else None,
-                test=_evaluation(test, classes),
+                validation=_evaluation(validation, classes, drawn=True) if validation else None,
+                test=_evaluation(test, classes, drawn=True),
             )
         )
         blocks += [block for block in (train, validation, test) if block is not None]
     return Opened(tuple(results), tuple(blocks), openings)
 
 
-def _evaluation(block: PredictionBlock, classes: Sequence[str]) -> Evaluation:
-    return evaluate(block.labels, block.probabilities, classes)
+def _evaluation(block: PredictionBlock, classes: Sequence[str], *, drawn: bool = False) -> Evaluation:
+    """Evaluate a block; its intervals are about this one classifier on images like these.
+
+    ``drawn``: with the intervals that are drawn, for images that had no say in the training. All finalists share the
+    draws, which follow from the part alone.
+    """
+    seed = storage.seed_from("intervals", block.part) if drawn else None
+    return evaluate(block.labels, block.probabilities, classes, seed=seed)

@@ -21,7 +21,7 @@ from headstart.study.workshop import build_network
 
 
 def save_classifier(case: Case, answering: Answering) -> None:
-    """Write the best finalist as a classifier into the run folder."""
+    """Write the best finalist, and how it answers, as a classifier into the run folder."""
     plan, final, result, place = case.plan, case.final_of(case.best), case.result_of(case.best), case.place
     network, fit, head = final.judged.network, final.fit, final.judged.candidate.head
     model = build_network(network)
@@ -41,6 +41,7 @@ def save_classifier(case: Case, answering: Answering) -> None:
         size=network.size,
         precision=plan.recipe.precision,
         provenance=_provenance(plan, network, final, result),
+        answering=answering,
     )
 
 

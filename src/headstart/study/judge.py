@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from headstart import storage
 from headstart.data.split import Round
+from headstart.evaluation.intervals import wilson_interval
 from headstart.evaluation.metrics import fold_values
 from headstart.evaluation.results import CandidateResult, CrossValidation, FoldValues
 from headstart.recipe import Candidate
@@ -26,7 +27,10 @@ BYTES_PER_PARAMETER = 4
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One candidate with its fit of every round (empty when it failed) and the seconds that training took."""
+    """One candidate with its fit of every round (empty when it failed) and the seconds that training took.
+
+    ``rounds`` say who trained and validated in each fit.
+    """
 
     network: Network
     candidate: Candidate
@@ -34,6 +38,7 @@ class Judged:
     fits: tuple[Fit, ...]
     seconds: float
     reason: str | None
+    rounds: tuple[Round, ...] = ()
 
 
 def judge(prepared: Sequence[Prepared], parts: Parts, seed: int, place: Workplace) -> list[Judged]:
@@ -54,15 +59,15 @@ def _judge_network(
     jobs = round_jobs(candidates, parts.rounds, seed)
     reason, trained = attempt(lambda: learner.train("rounds", jobs, place.jobs, place.progress))
     if trained is not None:
-        return [_judged(learner, one, trained[at :: len(candidates)]) for at, one in enumerate(candidates)]
+        return [_judged(learner, one, trained[at :: len(candidates)], parts) for at, one in enumerate(candidates)]
     if len(candidates) == 1:
         return [_failed(learner.network, candidates[0], reason)]
     return [judged for one in candidates for judged in _judge_network(learner, [one], parts, seed, place)]
 
 
-def _judged(learner: Learner, candidate: Candidate, trained: Sequence[Trained]) -> Judged:
-    fits = tuple(one.fits[0] for one in trained)
-    return Judged(learner.network, candidate, learner, fits, sum(one.seconds for one in trained), None)
+def _judged(learner: Learner, candidate: Candidate, trained: Sequence[Trained], parts: Parts) -> Judged:
+    fits, seconds = tuple(one.fits[0] for one in trained), sum(one.seconds for one in trained)
+    return Judged(learner.network, candidate, learner, fits, seconds, None, parts.rounds)
 
 
 def _failed(network: Network, candidate: Candidate, reason: str | None) -> Judged:
@@ -125,7 +130,7 @@ def candidate_result(judged: Judged, classes: int) -> CandidateResult:
         reason=judged.reason,
         parameters=parameters,
         size_bytes=parameters.total * BYTES_PER_PARAMETER if parameters else None,
-        cv=cross_validation(judged.fits) if judged.fits else None,
+        cv=cross_validation(judged.fits, judged.rounds) if judged.fits else None,
     )
 
 
@@ -142,20 +147,45 @@ def _words_of(cut: str) -> str:
     return f"the last {layer} layers train" if kind == "last" else f"layers from {layer} on train"
 
 
-def cross_validation(fits: Sequence[Fit]) -> CrossValidation:
-    """Return the values of all rounds: at each one's best epoch, and at its last."""
+def cross_validation(fits: Sequence[Fit], rounds: Sequence[Round] = ()) -> CrossValidation:
+    """Return the values of all rounds: at each one's best epoch, and at its last.
+
+    Args:
+        fits: one per round.
+        rounds: who trained and validated in each fit. With two rounds or more the 95 % intervals are about the mean of
+            this training procedure over training sets of this size (``evaluation.intervals.corrected_interval``). A
+            single round has one only for validation accuracy, about this one classifier on images like its validation
+            images (``wilson_interval``); so has accuracy where all rounds agree, since their spread of zero would give
+            a point. Without ``rounds`` there are none.
+    """
     best, last = [fit.best for fit in fits], [fit.last for fit in fits]
+    share = validation_share(rounds) if len(rounds) > 1 else None
 
-    def values(measure: Callable[[Scores], float]) -> FoldValues:
-        return fold_values([measure(one) for one in best], [measure(one) for one in last])
+    def values(measure: Callable[[Scores], float], high: float = math.inf) -> FoldValues:
+        measured = [measure(one) for one in best], [measure(one) for one in last]
+        return fold_values(*measured, test_share=share, bounds=(0.0, high))
 
+    accuracy = values(lambda one: _of_validation(one).accuracy, 1.0)
     return CrossValidation(
-        accuracy=values(lambda one: _of_validation(one).accuracy),
+        accuracy=_by_images(accuracy, rounds) if rounds and accuracy.ci95 is None else accuracy,
         loss=values(lambda one: _of_validation(one).loss),
-        train_accuracy=values(lambda one: one.train.accuracy),
+        train_accuracy=values(lambda one: one.train.accuracy, 1.0),
         train_loss=values(lambda one: one.train.loss),
         best_epochs=tuple(fit.best_epoch for fit in fits),
     )
+
+
+def validation_share(rounds: Sequence[Round]) -> float:
+    """Return the validation images per training image, mean over the rounds: about 0.25 for five folds."""
+    return sum(len(one.validation) / len(one.train) for one in rounds) / len(rounds)
+
+
+def _by_images(accuracy: FoldValues, rounds: Sequence[Round]) -> FoldValues:
+    """Return the accuracy with Wilson's interval over the validation images of one repeat, where it is a number."""
+    images = sum(len(one.validation) for one in rounds if one.repeat == rounds[0].repeat)
+    if not math.isfinite(accuracy.mean):
+        return accuracy
+    return dataclasses.replace(accuracy, ci95=wilson_interval(round(accuracy.mean * images), images))
 
 
 def _of_validation(scores: Scores) -> EpochMetrics:

@@ -109,6 +109,10 @@ class HeadLearner:
         """Return the pooled features ``(rows, channels)`` that every head sees."""
         return self._features[rows]
 
+    def beside(self, features: NDArray[np.float32]) -> HeadLearner:
+        """Return a learner of the same network on other features of the same images."""
+        return HeadLearner(self.network, features, self._copies, self._goal, frozen=self._frozen)
+
 
 def _with_copies(job: Job, copies: Copies) -> Job:
     if not copies.views:

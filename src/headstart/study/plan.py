@@ -15,6 +15,7 @@ from headstart.backbones.engine import backend_name
 from headstart.data import augment, decode
 from headstart.data.audit import Audit, audit
 from headstart.data.images import ImageRow, ImageTable
+from headstart.data.listing import files_below
 from headstart.data.split import Splits, split_table
 from headstart.errors import DataError, ImageError, UsageError
 from headstart.features.trunk import Engine, choose_engine
@@ -26,7 +27,10 @@ from headstart.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that a study needs to start; ``study_id`` is the identity of its numbers."""
+    """Everything that a study needs to start; ``study_id`` is the identity of its numbers.
+
+    ``unknown_images`` are files that belong to no class, for judging the answer "unknown".
+    """
 
     recipe: Recipe
     table: ImageTable
@@ -34,6 +38,7 @@ class Plan:
     networks: tuple[Network, ...]
     engine: Engine
     audit: Audit
+    unknown_images: tuple[Path, ...]
     study_id: str
 
     def default_folder(self) -> Path:
@@ -68,6 +73,7 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
         raise UsageError("\n".join(problems))
     recipe = dataclasses.replace(recipe, candidates=resolved(recipe.candidates))
     splits = split_table(table, recipe.protocol, folds_asked=folds_asked)
+    unknown = _unknown_images(recipe.protocol.unknown_images)
     engine = _engine(recipe)
     networks = make_networks(recipe, weights_dir)
     installed = package_versions(("keras", "tensorflow", "tensorflow-cpu"))
@@ -80,8 +86,31 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
         "arithmetic": [engine.label, backend_name(), decode.decoders(), augment.VERSION, *versions],
         "splits": [(row.path, row.split) for row in splits.rows],
         "rounds": [(one.repeat, one.fold, one.validation) for one in splits.rounds],
+        "unknown": [storage.sha256_of(file) for file in unknown],
     }
-    return Plan(recipe, table, splits, networks, engine, audit(table, splits), storage.digest_of(identity))
+    return Plan(
+        recipe=recipe,
+        table=table,
+        splits=splits,
+        networks=networks,
+        engine=engine,
+        audit=audit(table, splits),
+        unknown_images=unknown,
+        study_id=storage.digest_of(identity),
+    )
+
+
+def _unknown_images(folder: str) -> tuple[Path, ...]:
+    """Return the files below the folder of images that belong to no class; none without a folder."""
+    if not folder:
+        return ()
+    path = Path(folder)
+    if not path.is_dir():
+        raise UsageError(f"There is no folder {folder} of unknown images. Name a folder with images of no class.")
+    files = tuple(file for file in files_below(path) if file.is_file())
+    if not files:
+        raise UsageError(f"The folder {folder} of unknown images is empty. Put images of no class into it.")
+    return files
 
 
 def _engine(recipe: Recipe) -> Engine:

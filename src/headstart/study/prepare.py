@@ -21,6 +21,9 @@ from headstart.study.views import Copies
 from headstart.study.workplace import Workplace
 from headstart.study.workshop import Workshop
 
+# The view of an image in a mirror, as augmentations call it: the two share their features.
+MIRRORED = "flip"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -55,6 +58,16 @@ class Preparation:
                 ready[network.name] = self._from_pixels(network)
         self._workshop.forget_trunks()
         return [ready[network.name] for network in self._plan.networks]
+
+    def mirrored(self, network: Network) -> NDArray[np.float32]:
+        """Return the pooled features ``(images, values)`` of all images seen in a mirror, kept in the cache too."""
+        plan, place = self._plan, self._place
+        copies = Copies(self._parts, (MIRRORED,), network.seed)
+        space = network.space(place.engine, plan.recipe.precision, MIRRORED)
+        request = Request(space, _later(self._workshop.trunk, network), view=copies.change(MIRRORED))
+        [(features, _)] = extract(self._images, [request], place.cache, size=network.size, progress=place.progress)
+        self._workshop.forget_trunks()
+        return features.astype(np.float32, copy=False)
 
     def _from_features(self, group: Sequence[Network]) -> list[Prepared]:
         """Fill the features of networks of one input size together; should that fail, each alone."""

@@ -21,7 +21,7 @@ from headstart.recipe import (
     Schedule,
     Training,
 )
-from headstart.recipe.lists import read_class_names, read_removals
+from headstart.recipe.lists import Corrections, read_class_names, read_corrections
 from headstart.study.tuning import tuned_layers
 
 SMALL_CNN = "small_cnn"
@@ -68,7 +68,8 @@ class Settings:
 
     ``backbones`` may carry ``:random`` for random weights. ``folds`` and ``holdout`` exclude each other.
     ``random_control`` adds every pretrained backbone once more with random weights, ``finetune`` once more with its
-    last part trained too. ``class_names`` and ``drop`` are files: a CSV with ``label,name``, and one path per line.
+    last part trained too. ``class_names`` is a CSV file with ``label,name``; ``drop`` a file with one path per line, or
+    a list of doubts with actions.
     ``unknown`` is a folder of images of no class. ``target_precision`` and ``target_recall`` are texts ``CLASS=SHARE``,
     ``cost`` ``TRUE:PREDICTED=NUMBER``. The others that begin with ``equivalence`` are those of ``recipe.Protocol``.
     """
@@ -151,12 +152,15 @@ def _with_options(problems: str) -> str:
 
 
 def _data_rules(settings: Settings) -> DataRules:
+    corrections = read_corrections(settings.drop) if settings.drop else Corrections()
     return DataRules(
         resize=settings.resize,
         group_by=settings.group_by,
         class_names=read_class_names(settings.class_names) if settings.class_names else {},
-        remove=read_removals(settings.drop) if settings.drop else (),
+        remove=corrections.remove,
         limit=settings.limit,
+        relabel=corrections.relabel,
+        corrected_from=corrections.run,
     )
 
 

@@ -6,7 +6,7 @@ from headstart.errors import StudyError
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.summary import Summary
 from headstart.study import records
-from headstart.study.case import Case, tested_first
+from headstart.study.case import Case, ranked_finalists
 from headstart.study.conclude import open_test, train_finals
 from headstart.study.evidence import gather
 from headstart.study.finish import summarise
@@ -39,7 +39,8 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     place.progress.say(expected.sentence)
 
     with watch.stage("features"):
-        prepared = Preparation(plan, parts, workshop, place).all()
+        preparation = Preparation(plan, parts, workshop, place)
+        prepared = preparation.all()
     with watch.stage("training"):
         judged = judge(prepared, parts, protocol.seed, place)
     results = [candidate_result(one, len(classes)) for one in judged]
@@ -56,12 +57,12 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     case = Case(
         plan=plan,
         parts=parts,
-        prepared=prepared,
+        preparation=preparation,
         judged=judged,
         results=results,
         finals=finals,
         opened=opened,
-        ranked=tested_first(results, finals, protocol.monitor),
+        ranked=ranked_finalists(results, finals, protocol.monitor),
         place=place,
     )
     with watch.stage("evidence"):

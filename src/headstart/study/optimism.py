@@ -1,0 +1,166 @@
+"""How much the best one's numbers flatter it, and how far training ran ahead of validation."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart import storage
+from headstart.evaluation.evidence import Optimism, Overfitting
+from headstart.evaluation.optimism import Correction, best_epoch_optimism, correct_choice
+from headstart.evaluation.overfitting import Course
+from headstart.evaluation.overfitting import overfitting as overfitting_of
+from headstart.evaluation.ranking import best_first
+from headstart.evaluation.results import FoldValues
+from headstart.study.case import Case
+from headstart.study.judge import Judged
+from headstart.study.nested import NestedResult
+from headstart.study.parts import Parts, Rows
+from headstart.training.heads import EpochMetrics, EpochRow, Fit, Scores, softmax
+
+Floats = NDArray[np.float64]
+
+# Changes below half of the last digit shown are called "less than".
+UNSEEN = 0.0005
+SMALLEST_PROBABILITY = 1e-300
+
+
+def optimism(case: Case, nested: NestedResult | None) -> Optimism:
+    """Return how much the choice among all candidates that finished, and that of the epoch, flatter the best one."""
+    ranked = [case.judged_of(one.id) for one in best_first(case.results, case.protocol.monitor)]
+    found = correction(ranked, case)
+    accuracy = _accuracy(case)
+    selection = found.optimism if found else None
+    moved = accuracy.mean - found.value if found else 0.0
+    best_epoch = _best_epoch(case.judged_of(case.best), case)
+    return Optimism(
+        candidates=len(ranked),
+        selection=selection,
+        corrected=None if selection is None else accuracy.mean - selection,
+        corrected_ci95=_within_one(value + moved for value in found.ci95) if found else None,
+        best_epoch=best_epoch,
+        nested=nested.accuracy if nested else None,
+        chosen=nested.chosen if nested else (),
+        sentence=" ".join(_sentences(len(ranked), selection, best_epoch, nested, case=case)),
+    )
+
+
+def _accuracy(case: Case) -> FoldValues:
+    result = case.ranked[0]
+    assert result.cv is not None, "the best one has finished its rounds"
+    return result.cv.accuracy
+
+
+def _within_one(values: Iterable[float]) -> tuple[float, float]:
+    low, high = (min(1.0, max(0.0, value)) for value in values)
+    return low, high
+
+
+def correction(ranked: Sequence[Judged], case: Case) -> Correction | None:
+    """Correct the choice by what every candidate, the best first, said of every image that validated."""
+    parts = case.parts
+    rows, times = np.unique(np.concatenate([one.validation for one in parts.rounds]), return_counts=True)
+    per_candidate = [_right_and_gain(one, parts, rows) for one in ranked]
+    right, gain = (np.stack([pair[kind] for pair in per_candidate], axis=1) / times[:, None] for kind in (0, 1))
+    rule = (gain, right) if case.protocol.monitor == "loss" else (right, gain)
+    seed = storage.seed_from(case.protocol.seed, "optimism")
+    return correct_choice(right, rule, seed=seed, times=times)
+
+
+def _right_and_gain(judged: Judged, parts: Parts, rows: Rows) -> tuple[Floats, Floats]:
+    """Return per image how often it was right, and the sum of the logarithms of its own class's probability."""
+    right, gain = np.zeros(len(rows)), np.zeros(len(rows))
+    for one, fit in zip(parts.rounds, judged.fits, strict=True):
+        assert fit.validation_logits is not None, "every round validates"
+        labels, place = parts.labels[one.validation], np.searchsorted(rows, one.validation)
+        of_truth = softmax(fit.validation_logits.astype(np.float64))[np.arange(len(labels)), labels]
+        right[place] += fit.validation_logits.argmax(axis=1) == labels
+        gain[place] += np.log(np.maximum(np.nan_to_num(of_truth), SMALLEST_PROBABILITY))
+    return right, gain
+
+
+def _best_epoch(judged: Judged, case: Case) -> float | None:
+    """Return the optimism of the best epoch, mean over the repeats: folds of one repeat share no validation image."""
+    repeats: dict[int, list[Fit]] = defaultdict(list)
+    for one, fit in zip(case.parts.rounds, judged.fits, strict=True):
+        repeats[one.repeat].append(fit)
+    found = [_of_repeat(fits, case.protocol.monitor) for fits in repeats.values()]
+    known = [value for value in found if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _of_repeat(fits: Sequence[Fit], monitor: str) -> float | None:
+    accuracies = [np.array([_validation(row).accuracy for row in fit.history]) for fit in fits]
+    losses = [_losses(fit) for fit in fits]
+    if monitor == "loss":
+        return best_epoch_optimism(accuracies, [-one for one in losses])
+    pairs = zip(accuracies, losses, strict=True)
+    return best_epoch_optimism(accuracies, [np.where(np.isfinite(loss), one, -np.inf) for one, loss in pairs])
+
+
+def _losses(fit: Fit) -> Floats:
+    return np.array([_validation(row).loss for row in fit.history])
+
+
+def _validation(row: EpochRow | Scores) -> EpochMetrics:
+    assert row.validation is not None, "every round validates"
+    return row.validation
+
+
+def _sentences(
+    candidates: int, selection: float | None, best_epoch: float | None, nested: NestedResult | None, *, case: Case
+) -> Iterator[str]:
+    yield _of_choice(candidates, selection, case)
+    if best_epoch is not None:
+        yield f"Showing every fold at its own best epoch flatters it by {_points(best_epoch)}."
+    if nested is not None:
+        yield _of_nested(nested)
+
+
+def _of_choice(candidates: int, selection: float | None, case: Case) -> str:
+    shown = _percent(_accuracy(case).mean)
+    if candidates == 1:
+        return f"Only one candidate was judged: no choice among several flatters its {shown}."
+    where = "folds" if case.plan.splits.kind == "folds" else "validation images"
+    if selection is None:
+        return f"Chosen as the best of {candidates} candidates on too few images to say how much that flatters it."
+    return (
+        f"Chosen as the best of {candidates} candidates on the same {where}: that flatters its {shown} by "
+        f"{_points(selection)}."
+    )
+
+
+def _of_nested(nested: NestedResult) -> str:
+    accuracy, interval = nested.accuracy, ""
+    if accuracy.ci95:
+        interval = f" (95 % interval {100 * accuracy.ci95[0]:.1f} to {100 * accuracy.ci95[1]:.1f})"
+    names = [f"{name} in {count}" for name, count in Counter(nested.chosen).most_common()]
+    return (
+        f"The whole choice, judged on images that had no say in it, reaches {_percent(accuracy.mean)}{interval}; of "
+        f"{len(nested.chosen)} outer folds it chose {', '.join(names)}."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _points(share: float) -> str:
+    return "less than 0.1 points" if share < UNSEEN else f"about {100 * share:.1f} points"
+
+
+def overfitting(case: Case) -> tuple[Overfitting, ...]:
+    """Return how far training ran ahead of validation in the rounds of every finalist, the best first."""
+    return tuple(_overfitting(case.judged_of(one.id)) for one in case.ranked)
+
+
+def _overfitting(judged: Judged) -> Overfitting:
+    courses = [Course(_pair(fit.best), _pair(fit.last), _losses(fit)) for fit in judged.fits]
+    return overfitting_of(judged.candidate.id, courses, solved=judged.candidate.head.output == "logistic")
+
+
+def _pair(scores: Scores) -> tuple[float, float]:
+    return scores.train.accuracy, _validation(scores).accuracy

@@ -1,0 +1,117 @@
+"""What the choice flatters, gathered from a case, and what is said of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from headstart.data.split import Round
+from headstart.evaluation.ranking import best_first
+from headstart.recipe import Candidate, Head, Optimizer, Training
+from headstart.study.nested import NestedResult, nested
+from headstart.study.optimism import correction, optimism, overfitting
+
+SOLVED = Candidate("made", "solved", head=Head(output="logistic"))
+
+
+def trained(name, rate, epochs=10, patience=0):
+    return Candidate("made", name, train=Training(epochs, optimizer=Optimizer("sgd", rate), patience=patience))
+
+
+def noise(images=120, inputs=6, seed=0):
+    random = np.random.default_rng(seed)
+    return random.standard_normal((images, inputs)), np.arange(images) % 3
+
+
+def separable(images=90, seed=0):
+    features, labels = noise(images, seed=seed)
+    return features + 6 * np.eye(3, 6)[labels], labels
+
+
+@pytest.fixture
+def sweep(made_case):
+    return made_case(*noise(), [trained(f"rate {rate}", rate) for rate in (1.0, 0.3, 0.1, 0.03, 0.01)], folds=3)
+
+
+def test_the_best_of_noise_is_brought_down_towards_chance(sweep):
+    found = optimism(sweep, None)
+    shown = sweep.ranked[0].cv.accuracy.mean
+    assert found.candidates == 5
+    assert found.corrected == pytest.approx(shown - found.selection)
+    assert shown > found.corrected > 0.25
+    assert found.corrected_ci95[0] < found.corrected < found.corrected_ci95[1]
+    assert found.best_epoch > 0
+    assert found.nested is None and found.chosen == ()
+    assert found.sentence == (
+        f"Chosen as the best of 5 candidates on the same folds: that flatters its {100 * shown:.1f} % by about "
+        f"{100 * found.selection:.1f} points. Showing every fold at its own best epoch flatters it by about "
+        f"{100 * found.best_epoch:.1f} points."
+    )
+
+
+@pytest.mark.parametrize("monitor", ["accuracy", "loss"])
+def test_the_value_that_is_corrected_is_the_one_that_is_shown(made_case, monitor):
+    """Folds of equal size: their mean is the mean over images; the column that is chosen is the best candidate's."""
+    rates = (1.0, 0.3, 0.1, 0.01)
+    case = made_case(*noise(), [trained(f"rate {rate}", rate) for rate in rates], folds=3, repeats=2, monitor=monitor)
+    found = correction([case.judged_of(one.id) for one in best_first(case.results, monitor)], case)
+    assert found.chosen == 0
+    assert found.value == pytest.approx(case.ranked[0].cv.accuracy.mean, abs=1e-12)
+    again = optimism(case, None)
+    assert again.corrected_ci95 == pytest.approx(found.ci95, abs=1e-12)
+    assert again.selection == found.optimism
+
+
+def test_one_candidate_is_no_choice(made_case):
+    found = optimism(made_case(*separable(), [trained("only", 0.1)], folds=3), None)
+    assert found.candidates == 1 and found.selection < 0.005
+    assert found.sentence.startswith("Only one candidate was judged: no choice among several flatters its")
+
+
+def test_solved_heads_have_no_best_epoch(made_case):
+    found = optimism(made_case(*separable(), [SOLVED], folds=3), None)
+    assert found.best_epoch is None
+    assert "epoch" not in found.sentence
+
+
+def test_a_hold_out_says_nothing_of_epochs(made_case):
+    features, labels = noise()
+    rounds = [Round(0, 0, np.arange(90), np.arange(90, 120))]
+    case = made_case(features, labels, [trained("a", 0.1), trained("b", 1.0)], rounds=rounds, kind="holdout")
+    found = optimism(case, None)
+    assert found.best_epoch is None and found.selection >= 0
+    assert "on the same validation images" in found.sentence
+
+
+def test_folds_may_have_stopped_early(made_case):
+    case = made_case(*noise(), [trained("a", 0.3, epochs=30, patience=2), trained("b", 1.0)], folds=3)
+    assert len({len(fit.history) for fit in case.judged_of("a").fits}) > 1
+    assert optimism(case, None).best_epoch is not None
+
+
+def test_the_nested_result_is_told(made_case):
+    case = made_case(*noise(), [trained("a", 0.1), trained("b", 1.0)], folds=3, nested=True)
+    result = nested(case)
+    found = optimism(case, NestedResult(result.accuracy, ("a", "b", "a")))
+    assert found.nested == result.accuracy and found.chosen == ("a", "b", "a")
+    assert f"reaches {100 * result.accuracy.mean:.1f} % (95 % interval" in found.sentence
+    assert found.sentence.endswith("of 3 outer folds it chose a in 2, b in 1.")
+
+
+def test_overfitting_of_every_finalist(made_case):
+    random, labels = np.random.default_rng(0), np.arange(90) % 3
+    learned_by_heart = random.standard_normal((90, 200)) + 0.3 * np.eye(3, 200)[labels]
+    found = overfitting(made_case(learned_by_heart, labels, [trained("fast", 0.5, 25), SOLVED], folds=3))
+    by_id = {one.candidate: one for one in found}
+    assert set(by_id) == {"fast", "solved"}
+    fast = by_id["fast"]
+    assert fast.last_gap > 0.3 and fast.epochs == 25
+    assert fast.turned is not None and fast.turned < 20
+    assert fast.sentence.startswith("Training ran ahead of validation: 100.0 %")
+    assert by_id["solved"].sentence.startswith("The head is solved")
+    [only] = overfitting(made_case(*separable(), [trained("calm", 0.1), trained("b", 1e-6)], folds=3, finalists=1))
+    assert only.candidate == "calm" and "stayed together" in only.sentence
+
+
+def test_the_same_case_gives_the_same_answer(sweep):
+    assert optimism(sweep, None) == optimism(dataclasses.replace(sweep), None)
