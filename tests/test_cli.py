@@ -233,6 +233,32 @@ def test_weights_verify_tells_a_damaged_file(headstart, tmp_path):
     assert "damaged" in out
 
 
+def test_an_audit_is_printed_and_given_as_json(headstart, photos, tmp_path):
+    (photos / "cat" / "words.jpg").write_text("words")
+    (photos / "dog" / "again.png").write_bytes((photos / "cat" / "3.png").read_bytes())
+    status, out, _ = headstart("audit", photos, "--quiet")
+    assert status == 0
+    assert re.search(r"class +all\ncat +12\ndog +13\nin all +25", out)
+    assert "Pixels: width 12 to 12 (median 12), height 12 to 12 (median 12); 1 different size." in out
+    assert "- 1 picture under more than one label" in out
+    assert "Set aside: 1\n  cat/words.jpg: text, not an image" in out
+    assert "Equal images: 1\n  cat/3.png = dog/again.png" in out
+    names = write_csv(tmp_path / "names.csv", [("cat", "Felis")], ("label", "name"))
+    status, out, err = headstart("audit", photos, "--json", "--class-names", names)
+    found = json.loads(out)
+    assert (status, err, found["counts"]) == (0, "", {"all": {"dog": 13, "Felis": 12}})
+    assert found["label_conflicts"] == [["cat/3.png", "dog/again.png"]]
+
+
+def test_an_audit_shows_the_first_dozen_of_each_kind(headstart, photos):
+    for number in range(15):
+        (photos / "cat" / f"words{number:02}.jpg").write_text("words")
+    status, out, _ = headstart("audit", photos, "--quiet")
+    assert status == 0
+    assert "cat/words11.jpg: text" in out and "cat/words12.jpg: text" not in out
+    assert "  and 3 more (--json lists all)" in out
+
+
 def test_run_hands_everything_to_the_python_door(headstart, monkeypatch):
     given = {}
 
@@ -357,6 +383,8 @@ def test_the_main_job_from_the_command_line_to_predictions(headstart, photos, tm
     assert len(json.loads(out)[0]["ranked"]) == 1
     status, out, _ = headstart("predict", "run/classifier", photos, "--top", "1")
     assert (status, len(out.splitlines())) == (0, 1 + 24)
+    assert out.splitlines()[0].split() == ["image", "answer", "classes"]
+    assert {line.split()[1] for line in out.splitlines()[1:]} <= {"cat", "dog", "unknown"}
     assert headstart("report", "run")[1].strip().endswith("report.html")
 
 

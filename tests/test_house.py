@@ -31,7 +31,7 @@ UNSEEN_BY_HELP = {*HEAVY, "openvino", "numpy", "PIL"}
 
 RESULT_FILES = re.compile(
     r"(study\.toml|environment\.json|images\.csv|folds\.csv|audit\.json|results\.csv|history\.csv"
-    r"|predictions\.csv(\.gz)?|summary\.json|timings\.json|log\.jsonl|report\.html)"
+    r"|doubts\.csv|predictions\.csv(\.gz)?|summary\.json|timings\.json|log\.jsonl|report\.html)"
 )
 COMMITTED = ("src", "tests", "benchmarks", "docs", "examples", ".ci")
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".txt", ".html", ".json", ".css", ".js", ".svg", ""}

@@ -199,6 +199,9 @@ def predict(
 ) -> None:
     """Classify image files, and all files below folders, with a CLASSIFIER folder.
 
+    The answer is the most probable class, unless the study had targets or costs of errors, or the image looks like
+    none of the classes: then it is "unknown". Probabilities are calibrated.
+
     An image that cannot be read gets its reason in its row; the exit status is then 1.
 
     Example: headstart predict runs/photos-1a2b3c/classifier new.jpg holiday/ --top 1

@@ -148,7 +148,10 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
         "--class-names", type=click.Path(path_type=Path), help="CSV with label,name: what to call the classes."
     ),
     click.option(
-        "--drop", type=click.Path(path_type=Path), help="Text file with one path per line: images to leave out."
+        "--drop",
+        type=click.Path(path_type=Path),
+        help="Text file with one path per line: images to leave out; or a run's doubts.csv with your actions in it: "
+        "drop, relabel or keep.",
     ),
     click.option("--limit", type=int, default=0, help="Learn from so many images at most.  [default: all]"),
     click.option("--random-control", is_flag=True, help="Also run every pretrained backbone with random weights."),

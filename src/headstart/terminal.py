@@ -143,8 +143,11 @@ def _findings(found: Audit) -> list[tuple[str, list[str]]]:
 
 
 def print_result(summary: Summary) -> None:
-    """Print the story of a study: verdict, ranking, confusion matrix of the best, published numbers against here."""
-    print(f"\n{summary.verdict}\n")
+    """Print the story of a study: verdict, ranking, confusion matrix of the best, published numbers, warnings."""
+    print(f"\n{summary.verdict}")
+    if summary.recommendation:
+        print(summary.recommendation)
+    print()
     _print_ranking(summary)
     print()
     headings = ["true \\ predicted", *summary.dataset.classes]
@@ -155,6 +158,21 @@ def print_result(summary: Summary) -> None:
         )
         print()
     _print_published(summary.published)
+    for sentence in _warnings(summary):
+        print(f"{sentence}\n")
+
+
+def _warnings(summary: Summary) -> Iterator[str]:
+    """Yield what may be wrong with the images or flattering in the numbers."""
+    if summary.label_doubts and summary.label_doubts.doubted:
+        yield summary.label_doubts.sentence
+    if summary.optimism:
+        yield summary.optimism.sentence
+    if summary.changes:
+        yield summary.changes.sentence
+    if summary.learning_curve:
+        yield summary.learning_curve.sentence
+    yield from (one.sentence for one in summary.combinations if one.recommended)
 
 
 def _print_published(rows: Sequence[Published]) -> None:

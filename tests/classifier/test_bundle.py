@@ -17,7 +17,7 @@ from headstart.classifier.bundle import Provenance
 from headstart.data import decode
 from headstart.data.decode import Resize
 from headstart.errors import ClassifierError, ImageError, UsageError
-from headstart.evaluation.operating import Cost, Threshold
+from headstart.evaluation.operating import NEVER, Cost, Threshold
 from headstart.evaluation.unknown import Detector
 from headstart.features import graph
 from headstart.recipe import Head
@@ -27,8 +27,8 @@ CLASSES = ("red", "green", "2", "10")
 SIZE = Resize(16, 16, "crop")
 HEAD = Head(layers=("dense 6", "dropout 0.2"))
 THRESHOLDS = (Threshold("red", "precision", 0.4), Threshold("10", "recall", 0.3))
-CENTRE = np.linspace(-1, 1, 8, dtype=np.float32)
-DETECTOR = Detector("far", 0.5, {"centre": CENTRE})
+STORE = np.float16(np.linalg.qr(np.random.default_rng(6).normal(size=(8, 8)))[0][:3])
+DETECTOR = Detector("nearest_neighbours", 1.0, {"store": STORE})
 ANSWERING = Answering(2.5, DETECTOR, THRESHOLDS)
 PROVENANCE = Provenance("study", "print", "tiny-lr0.1", "tiny", "random:0", "Apache-2.0", 80, 20, 0.9)
 
@@ -78,20 +78,20 @@ def copy(folder, target):
 def answering(network, tmp_path_factory):
     """A bundle with a temperature, thresholds and a detector."""
     folder = tmp_path_factory.mktemp("run") / "classifier"
+    return save_answering(network, folder, ANSWERING)
+
+
+def save_answering(network, folder, answering):
     backbone = graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True)
     model, options = graph.add_head(backbone, HEAD, head_weights()), {"size": SIZE, "precision": "f32"}
-    bundle.save(folder, model, {}, classes=CLASSES, provenance=PROVENANCE, answering=ANSWERING, **options)
+    bundle.save(folder, model, {}, classes=CLASSES, provenance=PROVENANCE, answering=answering, **options)
     return folder
 
 
-@pytest.fixture
-def far(monkeypatch):
-    """Let ``Detector`` score by the distance from a centre, whatever methods there are."""
-
-    def score(self, logits, features):
-        return np.linalg.norm(features - self.arrays["centre"], axis=1).astype(np.float64)
-
-    monkeypatch.setattr(Detector, "score", score)
+def distances(features):
+    """Return how far features are from the nearest row of the detector's store, all of them of length 1."""
+    rows = features / np.linalg.norm(features, axis=1, keepdims=True)
+    return np.linalg.norm(rows[:, None] - STORE.astype(np.float64), axis=2).min(axis=1)
 
 
 def photographs(count: int = 9) -> list[np.ndarray]:
@@ -157,52 +157,52 @@ def test_bundles_from_before_answering_are_read(copied):
     assert (found.temperature, found.detector, found.thresholds, found.costs) == (1.0, None, (), ())
 
 
-def test_how_it_answers_comes_back(answering, far):
+def test_how_it_answers_comes_back(answering):
     info = bundle.read_info(answering)
     found = bundle.read_answering(answering, info)
     assert (found.temperature, found.thresholds, found.costs) == (2.5, THRESHOLDS, ())
-    assert (found.detector.method, found.detector.threshold) == ("far", 0.5)
-    np.testing.assert_array_equal(found.detector.arrays["centre"], CENTRE)
+    assert (found.detector.method, found.detector.threshold) == ("nearest_neighbours", 1.0)
+    assert found.detector.arrays["store"].dtype == np.float16
+    np.testing.assert_array_equal(found.detector.arrays["store"], STORE)
     assert "unknown.npz" in info.files
 
 
 def test_costs_and_an_arrayless_detector_come_back(network, tmp_path):
-    backbone = graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True)
-    model, options = graph.add_head(backbone, HEAD, head_weights()), {"size": SIZE, "precision": "f32"}
     given = Answering(0.7, Detector("energy", -3.5, {}), costs=(Cost("2", "10", 4.5),))
-    bundle.save(tmp_path / "it", model, {}, classes=CLASSES, provenance=PROVENANCE, answering=given, **options)
-    found = predict.load(tmp_path / "it").answering
+    found = predict.load(save_answering(network, tmp_path / "it", given)).answering
     assert (found.temperature, found.thresholds, found.costs) == (0.7, (), given.costs)
     assert (found.detector.method, found.detector.threshold, dict(found.detector.arrays)) == ("energy", -3.5, {})
 
 
-def test_predictions_follow_temperature_thresholds_and_detector(answering, saved, far):
-    images, classifier = photographs(), predict.load(answering)
-    outputs = classifier.outputs(images)
+def test_predictions_follow_temperature_thresholds_and_detector(network, saved, tmp_path):
+    images, plain = photographs(20), predict.load(saved)
+    outputs = plain.outputs(images)
+    far = distances(outputs.features)
+    detector = Detector("nearest_neighbours", float(np.median(far)), DETECTOR.arrays)
+    given = Answering(2.5, detector, (Threshold("2", "precision", NEVER),))
+    classifier = predict.load(save_answering(network, tmp_path / "it", given))
     expected = softmax(outputs.logits.astype(np.float64) / 2.5)
     np.testing.assert_allclose(classifier.probabilities(images), expected, atol=1e-6)
-    plain = predict.load(saved)
     np.testing.assert_allclose(plain.probabilities(images), softmax(outputs.logits), atol=1e-6)
     predictions = classifier.predict(images)
-    distances = np.linalg.norm(outputs.features - CENTRE, axis=1)
-    assert [one.unknown_score for one in predictions] == pytest.approx(list(distances), rel=1e-5)
+    assert [one.unknown_score for one in predictions] == pytest.approx(list(far), abs=2e-3)
+    likeliest = [CLASSES[index] for index in np.where(np.arange(4) == 2, -1, expected).argmax(axis=1)]
+    refused = np.array([one.unknown_score for one in predictions]) > detector.threshold
     said = [one.answer for one in predictions]
-    assert [word == "unknown" for word in said] == list(distances > 0.5)
+    assert said == ["unknown" if one else word for one, word in zip(refused, likeliest, strict=True)]
+    assert 0 < sum(refused) < 20
     assert [one.probability for one in predictions[0].ranked] == pytest.approx(sorted(expected[0])[::-1], abs=1e-6)
     cells = [line.split(",") for line in predict.as_csv(predictions, CLASSES).splitlines()[1:]]
     assert [row[3] for row in cells] == said
-    assert [float(row[4]) for row in cells] == pytest.approx(list(distances), rel=1e-5)
+    assert [float(row[4]) for row in cells] == pytest.approx([one.unknown_score for one in predictions], rel=1e-6)
     document = json.loads(predict.as_json(predictions, top=1))
     assert [one["answer"] for one in document] == said
 
 
 def test_answers_follow_thresholds_where_no_detector_speaks(network, tmp_path):
-    backbone = graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True)
-    model, options = graph.add_head(backbone, HEAD, head_weights()), {"size": SIZE, "precision": "f32"}
     for kind, value in (("precision", 2.0), ("recall", 0.0)):
         given = Answering(thresholds=(Threshold("green", kind, value),))
-        bundle.save(tmp_path / kind, model, {}, classes=CLASSES, provenance=PROVENANCE, answering=given, **options)
-        predictions = predict.load(tmp_path / kind).predict(photographs())
+        predictions = predict.load(save_answering(network, tmp_path / kind, given)).predict(photographs())
         if kind == "recall":
             assert {one.answer for one in predictions} == {"green"}
         else:
@@ -227,7 +227,7 @@ def test_no_images_have_no_outputs(saved):
     assert (len(classifier.outputs([]).logits), len(classifier.outputs([]).features)) == (0, 0)
 
 
-def test_a_bad_file_has_no_answer(answering, far, tmp_path):
+def test_a_bad_file_has_no_answer(answering, tmp_path):
     (tmp_path / "bad.jpg").write_text("no picture")
     [one] = predict.load(answering).predict([tmp_path / "bad.jpg"])
     assert (one.answer, one.ranked, one.unknown_score, one.error is None) == (None, (), None, False)
@@ -254,14 +254,22 @@ def test_the_detector_is_bound_to_its_bundle(answering, tmp_path, name):
             predict.load(tmp_path)
 
 
+def test_a_detector_that_is_not_known_here_is_refused(answering, tmp_path):
+    info = json.loads((copy(answering, tmp_path) / "classifier.json").read_text())
+    info["unknown"]["method"] = "smell"
+    (tmp_path / "classifier.json").write_text(json.dumps(info))
+    with pytest.raises(ClassifierError, match=r"cannot be read: the method .* 'smell'"):
+        predict.load(tmp_path)
+
+
 def test_pickled_arrays_are_refused(answering, tmp_path):
     copy(answering, tmp_path)
-    np.savez(tmp_path / "unknown.npz", centre=np.array([{"code": 1}], dtype=object))
+    np.savez(tmp_path / "unknown.npz", store=np.array([{"code": 1}], dtype=object))
     info = json.loads((tmp_path / "classifier.json").read_text())
     content = (tmp_path / "unknown.npz").read_bytes()
     info["files"]["unknown.npz"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     (tmp_path / "classifier.json").write_text(json.dumps(info))
-    with pytest.raises(ClassifierError, match="plain arrays"):
+    with pytest.raises(ClassifierError, match=r"unknown\.npz cannot be read"):
         predict.load(tmp_path)
 
 
@@ -301,12 +309,12 @@ def test_csv_and_json_say_the_same(saved):
     assert (document[0]["answer"], document[0]["unknown_score"]) == (document[0]["ranked"][0]["class"], None)
 
 
-def test_a_classifier_is_loaded_without_keras(saved):
+def test_a_classifier_answers_without_keras_and_scipy(answering):
     code = f"""
 import sys
 from headstart.classifier import predict
 import numpy as np
-predict.load({str(saved)!r}).predict([np.zeros((30, 30, 3), np.uint8)])
+predict.load({str(answering)!r}).predict([np.zeros((30, 30, 3), np.uint8)])
 print([name for name in ("keras", "tensorflow", "scipy", "sklearn", "matplotlib") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -347,6 +355,7 @@ def test_other_folders_are_refused(copied, tmp_path_factory):
         ({"files": {"../x": {"sha256": "", "bytes": 1}}}, "must list exactly"),
         ({"classes": 5}, "cannot be read"),
         ({"surprise": 1}, "unknown key"),
+        ({"unknown": {"method": "smell", "threshold": 1.0}}, "must list exactly"),
         ({"temperature": 0}, "temperature must be above 0"),
         ({"temperature": None}, "temperature must be above 0"),
         ({"thresholds": [{"class": "blue", "kind": "recall", "value": 0.2}]}, "'blue' is none of the classes"),

@@ -19,6 +19,23 @@ def picture(seed: int, height: int = 12, width: int = 16) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
+def make_photograph(seed: int, size: tuple[int, int] = (150, 110)) -> Image.Image:
+    """Return soft spots of colour with structure on all scales, which is what photographs have."""
+    random = np.random.default_rng(seed)
+    total = np.zeros((size[1], size[0], 3))
+    for cells in (3, 6, 12, 25, 50):
+        noise = Image.fromarray(random.integers(0, 256, (cells, cells, 3), np.uint8))
+        total += np.asarray(noise.resize(size, Image.Resampling.BICUBIC), float) / cells**0.7
+    low, high = total.min(), total.max()
+    return Image.fromarray(np.uint8(255 * (total - low) / (high - low)))
+
+
+@pytest.fixture
+def photograph() -> Callable[..., Image.Image]:
+    """Return the function that makes a photograph."""
+    return make_photograph
+
+
 @pytest.fixture
 def save() -> Callable[..., Path]:
     """Return a function that saves noise under a path, creating folders."""

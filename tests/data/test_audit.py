@@ -1,11 +1,14 @@
 import json
+from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from headstart import storage
-from headstart.data.audit import audit
+from headstart.data.audit import Audit, Leak, Sizes, Span, WrongExtension, audit
 from headstart.data.images import read_table
 from headstart.data.split import split_table
+from headstart.data.table import NearGroup
 from headstart.recipe import Protocol
 
 
@@ -56,6 +59,62 @@ def test_audit_of_given_splits(split_folders):
         "1 group of equal images in more than one given split: numbers flatter.",
     ]
     assert json.loads(storage.json_text(found)) == found
+
+
+def test_without_splits_the_given_ones_are_counted(split_folders, flowers):
+    found = audit(read_table(split_folders))
+    assert found.counts == {"train": {"a": 13, "b": 3}, "test": {"a": 3, "b": 2}}
+    assert [leak.splits for leak in found.leaks] == [("train", "test")]
+    assert audit(read_table(flowers)).counts == {"all": {"daisy": 4, "rose": 3}}
+
+
+def test_files_that_are_not_what_they_seem(flowers):
+    image = Image.open(flowers / "daisy/0.png")
+    image.save(flowers / "daisy/wrong.jpg", "PNG", compress_level=0)
+    image.rotate(90).save(flowers / "daisy/right.JPEG", "JPEG")
+    image.rotate(180).save(flowers / "daisy/anything.dat", "JPEG")
+    image.convert("CMYK").save(flowers / "rose/print.jpg")
+    image.resize((30, 9)).convert("L").save(flowers / "rose/long.webp")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(flowers / "rose/lying.tif", exif=exif)
+    found = audit(read_table(flowers))
+    assert found.wrong_extensions == (WrongExtension("daisy/wrong.jpg", "PNG"),)
+    assert found.rotated == ("rose/lying.tif",)
+    assert found.colour_modes == {"RGB": 12, "CMYK": 1}
+    assert found.sizes == Sizes(Span(12, 16, 30), Span(9, 12, 16), 3, 13, ("rose/long.webp",))
+    assert [warning for warning in found.warnings if "equal" not in warning] == [
+        "1 file in another format than the name says (daisy/wrong.jpg: PNG); read all the same.",
+        "1 image turned upright as the camera noted (rose/lying.tif); programs that ignore the note (EXIF) see them "
+        "lying or mirrored.",
+        "1 image stored as CMYK (colours for print) and converted to RGB.",
+        "1 image with one side more than three times the other (rose/long.webp): little is left of them after "
+        "resizing.",
+    ]
+
+
+def test_an_audit_comes_back_from_json(split_folders):
+    found = audit(read_table(split_folders))
+    plain = json.loads(storage.json_text(found))
+    assert storage.from_plain(Audit, plain) == found
+    older = {key: plain[key] for key in list(plain)[:7]}
+    assert storage.from_plain(Audit, older).exact_duplicates == found.exact_duplicates
+
+
+def test_a_group_that_is_not_joined_is_warned_of_and_leaks(row, table):
+    rows = [row(f"{split}/{label}", label, split=split) for split in ("train", "test") for label in "ab"]
+    made = replace(table(rows), near=(NearGroup(("test/a", "train/a", "train/b"), joined=False),))
+    found = audit(made)
+    assert found.near_duplicates == (("test/a", "train/a", "train/b"),)
+    assert found.label_conflicts == ()
+    assert found.leaks == (Leak("near", ("test/a", "train/a", "train/b"), ("train", "test")),)
+    assert "3 images look nearly the same (test/a, train/a, train/b): too much of a class" in found.warnings[0]
+
+
+def test_small_images_among_large_ones_are_warned_of(flowers, photograph):
+    for number in range(8):
+        photograph(number).save(flowers / "daisy" / f"large{number}.png")
+    assert "7 images with a side below 64 pixels, far smaller than the others." in audit(read_table(flowers)).warnings
 
 
 def test_a_clean_even_folder_has_nothing_to_say(flowers):

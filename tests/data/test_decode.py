@@ -71,6 +71,7 @@ def test_exif_orientation_is_applied(orientation, kind):
     assert expected.shape == ((30, 20, 3) if orientation > 4 else (20, 30, 3))
     np.testing.assert_array_equal(decode.pixels(content), expected)
     facts = decode.inspect(content)
+    assert facts.rotated == (orientation > 1)
     assert (facts.height, facts.width) == expected.shape[:2]
 
 

@@ -58,6 +58,15 @@ def test_duplicates_join_declared_groups():
     assert group_ids(members, "") == ("p1", "p1", "p1", "p1", "p3")
 
 
+def test_near_duplicates_join_as_exact_ones_do():
+    members = [
+        member("1", near="n"), member("2", near="n"), member("3", pixels="same"),
+        member("4", pixels="same", near="n"), member("5", declared="p"), member("6", near="m"),
+    ]  # fmt: skip
+    name = content_group(members[0].sha256)
+    assert group_ids(members, "") == (name, name, name, name, "p", "")
+
+
 def test_bursts_chain_shots_less_than_two_seconds_apart():
     members = [shot("1", 0), shot("2", 1.9), shot("3", 3.8), shot("4", 5.8), shot("5", 59)]
     burst = content_group(members[0].sha256)

@@ -27,7 +27,8 @@ def photographs():
 def test_flower_photos(photographs):
     assert photographs.counts == {"daisy": 633, "dandelion": 898, "roses": 641, "sunflowers": 699, "tulips": 799}
     assert photographs.set_aside == ()
-    assert sum(row.group != "" for row in photographs.rows) == 6
+    # three pairs of equal images and fourteen of near ones
+    assert sum(row.group != "" for row in photographs.rows) == 6 + 28
 
 
 def test_flower_photos_have_three_pairs_and_one_label_conflict(photographs):
@@ -41,6 +42,21 @@ def test_flower_photos_have_three_pairs_and_one_label_conflict(photographs):
         assert split[rose] == split[tulip] == "train"
         assert all(split[first] == split[second] for first, second in found.exact_duplicates)
         assert 0.17 < splits.test.size / 3670 < 0.23
+
+
+def test_flower_photos_hold_photographs_that_were_uploaded_twice(photographs):
+    """Every pair was looked at: one photograph, as it was and finished otherwise (paler, darker, grey, cropped)."""
+    assert [len(group.paths) for group in photographs.near] == [2] * 14
+    assert all(group.joined for group in photographs.near)
+    pairs = {group.paths for group in photographs.near}
+    assert ("daisy/10466290366_cc72e33532.jpg", "daisy/10994032453_ac7f8d9e2e.jpg") in pairs
+    grey = ("dandelion/17161833794_e1d92259d2_m.jpg", "dandelion/18304194360_2a4a0be631_m.jpg")
+    assert grey in pairs
+    found = audit(photographs)
+    assert (found.wrong_extensions, found.rotated, found.blank, found.dark) == ((), (), (), ())
+    assert found.colour_modes == {"RGB": 3670}
+    assert len(found.blurred) <= 10
+    assert found.sizes.shapes == len({(row.width, row.height) for row in photographs.rows})
 
 
 def test_photographs_are_decoded_as_pillow_does(photographs):

@@ -44,20 +44,32 @@ def test_the_precision_threshold_is_the_lowest_that_bears_one_more_mistake(targe
         assert mistakes + 1 > (1 - target) * more + 1e-9 or more == answers
 
 
+def stairs(steps):
+    """Return scores of two classes that fall by steps, and whether the first is right: ``(images, share right)``."""
+    scores = np.concatenate([np.full(images, 0.9 - 0.1 * step) for step, (images, _) in enumerate(steps)])
+    right = np.concatenate([np.arange(images) < images * share for images, share in steps])
+    return np.stack([scores, 1 - scores], axis=1), right
+
+
 def test_few_answers_take_the_threshold_that_comes_nearest():
-    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
-    right = np.array([True, True, True, False])
-    assert threshold_for("precision", 0.99, of_class=right, scores=scores, index=0) == pytest.approx(0.65)
+    scores, right = stairs([(8, 1), (8, 1), (8, 0.5)])
+    assert threshold_for("precision", 0.99, of_class=right, scores=scores, index=0) == pytest.approx(0.75)
     assert threshold_for("precision", 0.99, of_class=~right, scores=scores, index=0) == NEVER
-    all_right = np.ones(4, bool)
+    all_right = np.ones(24, bool)
     assert threshold_for("precision", 0.99, of_class=all_right, scores=scores, index=0) == 0.0
     assert threshold_for("precision", 0.5, of_class=all_right, scores=scores, index=1) == NEVER
 
 
+def test_a_lucky_few_are_no_precision():
+    scores, right = stairs([(9, 1), (20, 0.5), (20, 0.5)])
+    assert threshold_for("precision", 0.95, of_class=right, scores=scores, index=0) == NEVER
+    scores, right = stairs([(10, 1), (20, 0.5), (20, 0.5)])
+    assert threshold_for("precision", 0.95, of_class=right, scores=scores, index=0) == pytest.approx(0.85)
+
+
 def test_equal_scores_are_answered_together():
-    scores = np.array([[0.9, 0.1]] * 2 + [[0.6, 0.4]] * 4)
-    right = np.array([True, True, True, False, False, False])
-    assert threshold_for("precision", 0.9, of_class=right, scores=scores, index=0) == pytest.approx(0.75)
+    scores, right = stairs([(30, 1), (40, 0.25)])
+    assert threshold_for("precision", 0.9, of_class=right, scores=scores, index=0) == pytest.approx(0.85)
 
 
 def recall_of(labels, scores, index, threshold):

@@ -1,7 +1,7 @@
 """A small folder of photographs and a finished study of it, shared by the tests of this room."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +16,15 @@ from headstart.data.split import Round
 from headstart.evaluation.ranking import best_first
 from headstart.progress import Progress
 from headstart.recipe import Protocol
+from headstart.runs.folder import PredictionBlock
 from headstart.study.case import Case
+from headstart.study.conclude import Final, Opened
 from headstart.study.jobs import Jobs
-from headstart.study.judge import candidate_result, judge
+from headstart.study.judge import candidate_result, final_job, judge
 from headstart.study.learners import Goal, HeadLearner
 from headstart.study.parts import Parts
 from headstart.study.views import Copies
+from headstart.training.heads import forward, softmax
 
 TINTS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (200, 50, 60)}
 SETTINGS = Settings(backbones=("mobilenet:random",), learning_rates=(1e-2, 1e-3), folds=3, epochs=8, image_size=32)
@@ -115,3 +118,34 @@ def _folds(images, count, repeats):
         fold = np.random.default_rng([7, repeat]).permutation(images) % count
         rounds += [Round(repeat, one, np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in range(count)]
     return rounds
+
+
+@pytest.fixture
+def opened_case(made_case):
+    """Return a maker of cases whose best candidate was trained again and shown 3,000 test images.
+
+    Of ``values`` features the first three tell the three classes a little, the others nothing.
+    """
+
+    def noisy(images, seed, values):
+        random = np.random.default_rng(seed)
+        labels = np.arange(images) % 3
+        features = random.normal(size=(images, values)).astype(np.float32)
+        features[np.arange(images), labels] += 1.5
+        return features, labels
+
+    def make(images, candidates, *, values=40, labels=None, **settings):
+        features, truth = noisy(images, 1, values)
+        case = made_case(features, truth if labels is None else labels, candidates, **settings)
+        judged = case.judged_of(case.best)
+        epochs = judged.candidate.train.epochs
+        job = final_job(judged.candidate, case.parts.train, epochs, 0)
+        [trained] = judged.learner.train("finals", [job], case.place.jobs, case.place.progress)
+        final = Final(judged, epochs, trained.fits[0], 0.0)
+        features, truth = noisy(3000, 9, values)
+        logits = forward(judged.candidate.head, final.fit.weights, features)
+        said = softmax(logits.astype(np.float64))
+        block = PredictionBlock(case.best, "test", None, None, ("",) * 3000, truth, said, logits)
+        return replace(case, finals=(final,), opened=Opened((), (block,), 1))
+
+    return make

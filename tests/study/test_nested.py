@@ -8,8 +8,9 @@ import pytest
 
 from headstart.errors import UsageError
 from headstart.recipe import Candidate, Head, Optimizer, Protocol, Training
+from headstart.study.asked import check_nested
 from headstart.study.judge import cross_validation
-from headstart.study.nested import check_nested, inner_rounds, nested
+from headstart.study.nested import inner_rounds, nested
 
 RATES = (0.3, 0.1, 0.03, 0.01)
 

@@ -4,7 +4,7 @@ classifier.json   class names, input size and rule, temperature, thresholds, cos
                   other file
 model.xml/.bin    graph: uint8 RGB images of any size -> logits, their softmax, features, feature map
 weights.npz       every weight as a named float32 array
-unknown.npz       what tells images of no class, as named float32 arrays; absent where nothing does
+unknown.npz       what tells images of no class, as named arrays of floats; absent where nothing does
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def read_answering(folder: Path, info: ClassifierInfo) -> Answering:
     """Return how logits become answers, from a bundle that ``read_info`` has checked.
 
     Raises:
-        ClassifierError: the detector's arrays cannot be read.
+        ClassifierError: the detector's arrays cannot be read, or are not those of its method.
     """
     detector = None
     if info.unknown:
@@ -194,7 +194,7 @@ def read_answering(folder: Path, info: ClassifierInfo) -> Answering:
             with np.load(folder / UNKNOWN_FILE, allow_pickle=False) as arrays:
                 detector = Detector(info.unknown.method, info.unknown.threshold, dict(arrays))
         except (ValueError, OSError, BadZipFile) as error:
-            raise ClassifierError(f"{folder / UNKNOWN_FILE} cannot be read as plain arrays: {error}.") from error
+            raise ClassifierError(f"{folder / UNKNOWN_FILE} cannot be read: {error}") from error
     return Answering(info.temperature, detector, info.thresholds, info.costs)
 
 

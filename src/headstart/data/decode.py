@@ -127,7 +127,10 @@ def inspect(encoded: Encoded, *, pixel_limit: int = PIXEL_LIMIT) -> ImageFacts:
     try:
         if isinstance(encoded, np.ndarray):
             return _array_facts(encoded)
-        image = _open(encoded, pixel_limit)
+        image = _header(encoded, pixel_limit)
+        # Pillow turns a TIFF upright while it loads, and forgets that it did
+        noted = _turn(image)
+        image.load()
         turn = _turn(image)
         plain = grey_or_rgb(image if turn is None else image.transpose(turn))
         return ImageFacts(
@@ -135,7 +138,7 @@ def inspect(encoded: Encoded, *, pixel_limit: int = PIXEL_LIMIT) -> ImageFacts:
             plain.height,
             identify(encoded[:HEAD_BYTES]),
             image.mode,
-            turn is not None,
+            noted is not None or turn is not None,
             _pixel_sha256(plain),
             look_at(plain),
             *_shot(image),
@@ -176,6 +179,13 @@ def _plain(encoded: Encoded, pixel_limit: int) -> Image.Image:
 
 def _open(encoded: bytes, pixel_limit: int) -> Image.Image:
     """Return the first frame, decoded to its end, in the file's own mode and orientation."""
+    image = _header(encoded, pixel_limit)
+    image.load()
+    return image
+
+
+def _header(encoded: bytes, pixel_limit: int) -> Image.Image:
+    """Return the first frame before its pixels are decoded."""
     from PIL import Image
 
     name = identify(encoded[:HEAD_BYTES])
@@ -187,7 +197,6 @@ def _open(encoded: bytes, pixel_limit: int) -> Image.Image:
     image = Image.open(BytesIO(encoded), formats=(name,))
     if image.width * image.height > pixel_limit:
         raise ImageError(f"too large: {image.width} x {image.height} pixels; the limit is {pixel_limit:,}")
-    image.load()
     return image
 
 

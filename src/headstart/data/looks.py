@@ -9,11 +9,11 @@ from statistics import median
 from headstart.data.look import BLANK_CONTRAST, Look
 from headstart.data.table import ImageTable
 
-DARK = 20.0
-"""Mean grey level, 0..255, below which a picture is very dark."""
+DARK = 50.0
+"""Grey level, 0..255, that the light parts of a very dark picture do not reach; a flower on black is not dark."""
 
-DARK_SHARE = 1 / 4
-"""A very dark picture is also that much darker than the median one: in a data set of night sky none stands out."""
+DARK_SHARE = 1 / 3
+"""A very dark picture's light parts also have less than this share of the median: of night skies none stands out."""
 
 BLURRED_SHARE = 1 / 20
 """A blurred picture has less than this share of the median sharpness."""
@@ -36,8 +36,8 @@ def dark(table: ImageTable) -> tuple[str, ...]:
     looks = _looks(table)
     if not looks:
         return ()
-    limit = min(DARK, DARK_SHARE * median(look.brightness for _, look in looks))
-    return tuple(path for path, look in looks if look.brightness < limit and not _is_blank(look))
+    limit = min(DARK, DARK_SHARE * median(_light(look) for _, look in looks))
+    return tuple(path for path, look in looks if _light(look) < limit and not _is_blank(look))
 
 
 def blurred(table: ImageTable) -> tuple[str, ...]:
@@ -54,6 +54,11 @@ def _blur_limit(values: Sequence[float]) -> float:
     middle = median(values)
     deviation = 1.4826 * median(abs(value - middle) for value in values)
     return middle - max(-math.log(BLURRED_SHARE), BLURRED_DEVIATIONS * deviation)
+
+
+def _light(look: Look) -> float:
+    """Return about how light the light parts are: two standard deviations above the mean grey."""
+    return look.brightness + 2 * look.contrast
 
 
 def _sharpness(look: Look) -> float:

@@ -40,7 +40,7 @@ _GREY = 4.0
 that are only stronger or paler agree too (cosine of the angle between them)."""
 
 _ASPECT = 0.1
-_STRETCHED_CORRELATION = 0.9
+_STRETCHED_CORRELATION = 0.8
 """A picture whose ratio of sides differs by more than a tenth must agree better: a copy may be stretched."""
 
 

@@ -56,12 +56,18 @@ def compare_on_test(
     others = [name for name in scores if name != best]
     if not others:
         return ()
-    rows = [_mcnemar(best, other, labels, scores) for other in others]
     return (
-        *_decided(rows),
+        *compare_accuracy(best, labels, probabilities),
         *_bootstrapped(best, others, labels, scores, seed=seed),
         *_decided(_areas(best, others, labels, scores)),
     )
+
+
+def compare_accuracy(
+    best: str, labels: Integers, probabilities: Mapping[str, NDArray[np.floating[Any]]]
+) -> tuple[Comparison, ...]:
+    """Compare the best candidate's accuracy with that of every other one: ``compare_on_test`` with McNemar alone."""
+    return tuple(_decided([_mcnemar(best, other, labels, probabilities) for other in probabilities if other != best]))
 
 
 def compare_on_folds(
@@ -137,7 +143,7 @@ def _discordant(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> tuple
     return int(np.sum(right_a & ~right_b)), int(np.sum(right_b & ~right_a))
 
 
-def _mcnemar(best: str, other: str, labels: Integers, scores: Mapping[str, Floats]) -> Comparison:
+def _mcnemar(best: str, other: str, labels: Integers, scores: Mapping[str, NDArray[np.floating[Any]]]) -> Comparison:
     only_a, only_b = _discordant(*(scores[name].argmax(axis=1) == labels for name in (best, other)))
     few = only_a + only_b < FEW_DISCORDANT
     p_value = (significance.mcnemar_mid_p if few else significance.mcnemar_exact)(only_a, only_b)

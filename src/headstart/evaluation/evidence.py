@@ -125,10 +125,10 @@ class OperatingPoint:
     """A threshold for one class that reaches a target out of fold, and what it does there and on the test images.
 
     ``kind`` is ``precision``: ``class_`` is answered only where it is the most probable class and its calibrated
-    probability is at least ``threshold`` (0.0: nothing need be withheld; 2.0: no threshold reaches the target, the class
-    is never answered); or ``recall``: from ``threshold`` on it is answered even where another class is more probable
-    (0.5: nothing need be added). Precision and recall are of the answers of all thresholds together, ``reached`` says
-    whether they reach the target out of fold; precision is None where the class was never answered.
+    probability is at least ``threshold`` (0.0: nothing need be withheld; 2.0: no threshold reaches the target, so the
+    class is never answered); or ``recall``: from ``threshold`` on it is answered even where another class is more
+    probable (0.5: nothing need be added). Precision and recall are of the answers of all thresholds together,
+    ``reached`` says whether they reach the target out of fold; precision is None where the class was never answered.
     """
 
     class_: str

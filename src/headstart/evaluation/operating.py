@@ -27,6 +27,7 @@ NEVER = 2.0
 """A threshold that no probability reaches."""
 ALWAYS_FIRST = 0.5
 """From this probability on a class is the most probable one."""
+FEWEST_ANSWERS = 10
 NO_CLASS = -1
 """The answer where no class may be named."""
 
@@ -75,7 +76,8 @@ def _precise_from(target: float, right: NDArray[np.bool_], scores: Floats) -> fl
     Among the thresholds tried, the lowest that happens to reach the target was lucky more often than not; the one wrong
     answer more makes up for it, so that the target holds on average on new images. (R. F. Barber and E. J. Candes,
     Annals of Statistics 43 (2015) 2055-2085, add the same 1 to keep a share of false discoveries.) Where answers are
-    too few for that, the threshold that comes nearest to it is taken of those that reach the target as seen.
+    too few for that, the threshold that comes nearest to it is taken of those that reach the target as seen, with ten
+    answers or more.
     """
     order = np.argsort(-scores, kind="stable")
     falling, answers = scores[order], np.arange(1, len(order) + 1)
@@ -83,10 +85,10 @@ def _precise_from(target: float, right: NDArray[np.bool_], scores: Floats) -> fl
     # equal scores are answered together
     ends = np.append(falling[:-1] != falling[1:], True)[: len(order)]
     reached = np.flatnonzero(ends & (hits >= target * answers - 1e-9))
-    if not len(reached):
-        return NEVER
     careful = (hits[reached] - 1) / answers[reached]
     kept = np.flatnonzero(careful >= target - 1e-9)
+    if not len(kept) and (not len(reached) or answers[reached[careful.argmax()]] < FEWEST_ANSWERS):
+        return NEVER
     last = reached[kept[-1] if len(kept) else careful.argmax()]
     return 0.0 if last == len(order) - 1 else float((falling[last] + falling[last + 1]) / 2)
 

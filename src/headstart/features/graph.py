@@ -231,22 +231,37 @@ def add_head(graph: ov.Model, head: Head, weights: Sequence[NDArray[np.float32]]
     Args:
         weights: kernel ``(inputs, units)`` and bias ``(units,)`` of each dense layer, in order, the output last.
     """
+    feature_map, features = pooled_nodes(graph)
+    logits = head_node(features, head, weights)
+    probabilities = openvino_module().opset13.softmax(logits, -1)
+    return classifier_model(
+        graph.inputs[0].get_node(), probabilities, logits, features=features, feature_map=feature_map
+    )
+
+
+def pooled_nodes(graph: ov.Model) -> tuple[Node, Node]:
+    """Return the outputs ``feature_map`` and ``features`` of a graph, to be led on."""
+    feature_map, features = (graph.output(name).get_node().input_value(0) for name in (FEATURE_MAP, FEATURES))
+    return feature_map, features
+
+
+def head_node(features: Node, head: Head, weights: Sequence[NDArray[np.float32]]) -> Node:
+    """Return the logits ``(n, classes)`` of features ``(n, values)``, as ``add_head`` says."""
     ops = openvino_module().opset13
-    feature_map = graph.output(FEATURE_MAP).get_node().input_value(0)
-    features = graph.output(FEATURES).get_node().input_value(0)
     layers = head.dense_layers(classes=len(weights[-1]))
     values = features
     for layer, kernel, bias in zip(layers, weights[::2], weights[1::2], strict=True):
         values = _activated(ops.add(ops.matmul(values, kernel, False, False), bias), layer.activation)
     if head.output == "sigmoid":
         values = ops.log(ops.clamp(ops.sigmoid(values), SMALLEST_SIGMOID, 1 - SMALLEST_SIGMOID))
-    results = {
-        PROBABILITIES: ops.result(ops.softmax(values, -1)),
-        LOGITS: ops.result(values),
-        FEATURES: ops.result(features),
-        FEATURE_MAP: ops.result(feature_map),
-    }
-    return _model(results, graph.inputs[0].get_node())
+    return values
+
+
+def classifier_model(image: Node, probabilities: Node, logits: Node, *, features: Node, feature_map: Node) -> ov.Model:
+    """Return a model with the four outputs of a classifier."""
+    ops = openvino_module().opset13
+    nodes = {PROBABILITIES: probabilities, LOGITS: logits, FEATURES: features, FEATURE_MAP: feature_map}
+    return _model({name: ops.result(node) for name, node in nodes.items()}, image)
 
 
 def _activated(values: Node, activation: str) -> Node:

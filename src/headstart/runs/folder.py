@@ -66,6 +66,7 @@ PICTURES = "media/pictures.csv"
 JOBS = "jobs"
 REPORT = "report.html"
 CLASSIFIER = "classifier"
+COMBINATION = "combination"
 LOG = "log.jsonl"
 IDENTITY = storage.RUN_MARKER
 LOCK = ".lock"
@@ -93,6 +94,11 @@ class RunFolder:
     def classifier(self) -> Path:
         """Where the classifier lies."""
         return self.path / CLASSIFIER
+
+    @property
+    def combination(self) -> Path:
+        """Where the classifier of a recommended combination lies; absent where none is recommended."""
+        return self.path / COMBINATION
 
     @property
     def report(self) -> Path:
@@ -139,7 +145,7 @@ class RunFolder:
     def _forget(self) -> None:
         for name in (SUMMARY, REPORT):
             (self.path / name).unlink(missing_ok=True)
-        for name in (JOBS, CLASSIFIER, MEDIA):
+        for name in (JOBS, CLASSIFIER, COMBINATION, MEDIA):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     def write_study(self, text: str) -> None:

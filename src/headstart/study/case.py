@@ -100,7 +100,9 @@ class Case:
         return out_of_fold(self.judged_of(candidate), self.parts)
 
 
-def ranked_finalists(results: Sequence[CandidateResult], finals: Sequence[Final], monitor: str) -> list[CandidateResult]:
+def ranked_finalists(
+    results: Sequence[CandidateResult], finals: Sequence[Final], monitor: str
+) -> list[CandidateResult]:
     """Return the finalists, best first: by the rule of selection, which sees validation values only."""
     tested = {final.id for final in finals}
     return [one for one in best_first(results, monitor) if one.id in tested]

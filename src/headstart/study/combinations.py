@@ -1,47 +1,58 @@
 """Nearly free accuracy: finalists that answer together, one head on two backbones, an image and its mirror image.
 
-All are made from cached features. A combination is recommended only where it beats the best candidate by more than
-chance explains, on the sealed test images and out of fold.
+All are made from cached features. A combination is recommended only where it beats the best candidate twice: out of
+fold, and on the sealed test images by more than chance explains.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart import storage
-from headstart.evaluation.comparison import compare_on_test
+from headstart.data.decode import Resize
+from headstart.evaluation.comparison import compare_accuracy
 from headstart.evaluation.evidence import Combination
 from headstart.evaluation.metrics import evaluate
 from headstart.evaluation.results import CandidateResult, Comparison
+from headstart.features.arrays import new_array
 from headstart.recipe import Candidate
 from headstart.study.attempt import attempt
-from headstart.study.case import Case, OutOfFold, out_of_fold
+from headstart.study.case import Case
 from headstart.study.judge import Judged, candidate_result, epochs_of, final_epochs, final_job, round_jobs
 from headstart.study.learners import Goal, HeadLearner
-from headstart.study.networks import HEADS
+from headstart.study.networks import HEADS, Network
+from headstart.study.parts import Rows
 from headstart.study.views import Copies
 from headstart.training.heads import Fit, softmax
 
 Probabilities = NDArray[np.float64]
 
-MCNEMAR = "McNemar"
+AVERAGE, JOINED, FLIP = "average", "joined", "flip"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """What a combination says: out-of-fold and test probabilities ``(images, classes)``, and its number of weights."""
+    """What a combination says, and what it costs.
 
-    id: str
+    Attributes:
+        rounds: probabilities ``(validation images, classes)`` of each round, by models that had not seen the images.
+        test: probabilities ``(test images, classes)``.
+        parameters: all weights; those that members share count once.
+        passes: how often an image goes through a network.
+        fit: the final training of a head of its own, for ``joined``.
+    """
+
     kind: str
     members: tuple[str, ...]
-    out_of_fold: Probabilities
+    rounds: tuple[Probabilities, ...]
     test: Probabilities
     parameters: int
+    passes: int
+    fit: Fit | None = None
 
 
 def combinations(case: Case) -> tuple[Combination, ...]:
@@ -49,127 +60,251 @@ def combinations(case: Case) -> tuple[Combination, ...]:
 
     One that fails is said and left out.
     """
-    answers = list(_averages(case))
-    if case.protocol.combinations:
-        for make in (_joined, _mirrored):
-            reason, made = attempt(lambda make=make: list(make(case)))  # type: ignore[misc]
-            if made is None:
-                case.place.progress.say(f"A combination failed and is left out: {reason}")
-            answers += made or []
+    found = [_attempted(case, kind) for kind in ((AVERAGE, JOINED, FLIP) if case.protocol.combinations else (AVERAGE,))]
+    answers = [one for one in found if one is not None]
     return _judged(case, answers) if answers else ()
 
 
+def _attempted(case: Case, kind: str) -> Answers | None:
+    reason, made = attempt(lambda: answers_of(case, kind))
+    if reason:
+        case.place.progress.say(f"A combination ({kind}) failed and is left out: {reason}")
+    return made
+
+
+def answers_of(case: Case, kind: str) -> Answers | None:
+    """Return what a combination says; None where the finalists do not allow it.
+
+    What was trained for it, or computed of mirrored images, is found again.
+    """
+    makers: dict[str, Callable[[Case], Answers | None]] = {AVERAGE: _averaged, JOINED: _joined, FLIP: _mirrored}
+    return makers[kind](case)
+
+
 def _judged(case: Case, answers: Sequence[Answers]) -> tuple[Combination, ...]:
-    labels = case.parts.labels[case.parts.test]
-    said = {case.best: case.test_of(case.best).probabilities} | {one.id: one.test for one in answers}
-    rows = compare_on_test(case.best, labels, said, storage.seed_from(case.protocol.seed, "combinations"))
-    tests = {row.b: row for row in rows if row.method.startswith(MCNEMAR)}
-    return tuple(_combination(case, one, tests[one.id]) for one in answers)
+    """Compare with the best candidate: McNemar's test, adjusted by Holm over the combinations."""
+    said = {case.best: case.test_of(case.best).probabilities}
+    said |= {_name(case, one.kind): one.test for one in answers}
+    rows = compare_accuracy(case.best, case.parts.labels[case.parts.test], said)
+    return tuple(_combination(case, one, row) for one, row in zip(answers, rows, strict=True))
 
 
-def _combination(case: Case, one: Answers, comparison: Comparison) -> Combination:
-    known = case.out_of_fold(case.best)
-    alone, together = _accuracy(known.probabilities, known.labels), _accuracy(one.out_of_fold, known.labels)
+def _name(case: Case, kind: str) -> str:
+    """Return the kind, in brackets where a candidate bears that name."""
+    name, taken = kind, {one.candidate.id for one in case.judged}
+    while name in taken:
+        name = f"({name})"
+    return name
+
+
+def _combination(case: Case, one: Answers, row: Comparison) -> Combination:
+    alone = rounds_accuracy(case, _rounds(case.judged_of(case.best)))
+    together = rounds_accuracy(case, one.rounds)
+    recommended = row.verdict == "b" and together > alone
     test = evaluate(case.parts.labels[case.parts.test], one.test, case.classes)
-    better = comparison.verdict == "b" and together > alone
     return Combination(
-        id=one.id,
+        id=row.b,
         kind=one.kind,
         members=one.members,
         cross_validated=together,
         test=test,
-        comparison=comparison,
+        comparison=row,
         parameters=one.parameters,
-        recommended=better,
-        sentence=_sentence(one, test.accuracy, comparison, better),
+        recommended=recommended,
+        sentence=_sentence(case, one, row, _Scores(alone, together, test.accuracy), recommended=recommended),
     )
 
 
-WORDS = {
-    "average": "The mean of the answers of {members}",
-    "joined": "One head on the joined features of {members}",
-    "flip": "{members} on the image and on its mirror image",
-}
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """Accuracies in 0..1: of the best candidate and the combination out of fold, and of the combination on test."""
+
+    alone: float
+    together: float
+    test: float
 
 
-def _sentence(one: Answers, accuracy: float, comparison: Comparison, better: bool) -> str:
-    points = -100 * comparison.difference
-    low, high = sorted(-100 * end for end in comparison.ci95) if comparison.ci95 else (0.0, 0.0)
-    who = WORDS[one.kind].format(members=" and ".join(one.members))
-    end = "worth its cost where every point counts" if better else "no more than chance explains: not worth its cost"
-    if comparison.verdict == "a":
-        end = "worse than the best candidate alone"
+def _sentence(case: Case, one: Answers, row: Comparison, scores: _Scores, *, recommended: bool) -> str:
+    assert row.ci95 is not None, "two accuracies on the same images have an interval"
+    low, high = sorted(_rounded(-100 * end) for end in row.ci95)
+    where = "In cross-validation" if case.plan.splits.kind == "folds" else "On the validation images"
     return (
-        f"{who} classified {100 * accuracy:.1f} % of the test images right, {points:+.1f} points against the best "
-        f"candidate alone (95 % interval {low:+.1f} to {high:+.1f}): {end}."
+        f"{_who(one)}: {100 * scores.test:.1f} % of the test images right, {_more(-row.difference)} {case.best} alone "
+        f"(95 % interval of the difference {low:+.1f} to {high:+.1f} points). {where} {100 * scores.together:.1f} % "
+        f"against {100 * scores.alone:.1f} %. {_conclusion(row, recommended=recommended)} {_cost(case, one)}"
+        f"{_limit(case, one) if recommended else ''}"
     )
 
 
-def _accuracy(probabilities: Probabilities, labels: NDArray[np.int64]) -> float:
-    return float(np.mean(probabilities.argmax(axis=1) == labels))
+def input_sizes(case: Case, members: Sequence[str]) -> tuple[Resize, ...]:
+    """Return the sizes, and rules to reach them, at which the members see an image; each once."""
+    return tuple(dict.fromkeys(case.judged_of(name).network.size for name in members))
 
 
-def _pretrained(case: Case) -> list[CandidateResult]:
+def _who(one: Answers) -> str:
+    names = f"{', '.join(one.members[:-1])} and {one.members[-1]}" if len(one.members) > 1 else one.members[0]
+    return {
+        AVERAGE: f"The mean of the answers of {names}",
+        JOINED: f"One classifier on the joined features of {names}",
+        FLIP: f"The mean of the answers of {names} for the image and for its mirror image",
+    }[one.kind]
+
+
+def _more(difference: float) -> str:
+    points = _rounded(100 * difference)
+    return f"{abs(points):.1f} points {'more' if points > 0 else 'less'} than" if points else "as many as"
+
+
+def _rounded(value: float) -> float:
+    """Return one decimal, zero without a sign."""
+    return round(value, 1) + 0.0
+
+
+def _conclusion(row: Comparison, *, recommended: bool) -> str:
+    if recommended:
+        return "Better in both, and on the test images by more than chance explains: recommended where points count."
+    if row.verdict == "a":
+        return "Worse on the test images by more than chance explains: not recommended."
+    if row.verdict == "b":
+        return "Better on the test images by more than chance explains, but not in both: not recommended."
+    return "Chance alone can explain the difference on the test images: not recommended."
+
+
+def _cost(case: Case, one: Answers) -> str:
+    if one.kind == FLIP:
+        return "Every image goes through the network twice."
+    alone = _result(case, case.best).parameters
+    assert alone is not None, "a finalist was built"
+    against = f"It has {_millions(one.parameters)} parameters (against {_millions(alone.total)})"
+    passes = f"through {one.passes} networks" if one.passes > 1 else "through one network"
+    return f"{against}, and every image goes {passes}."
+
+
+def _limit(case: Case, one: Answers) -> str:
+    sides = [str(size.height) for size in input_sizes(case, one.members)]
+    if len(sides) == 1:
+        return ""
+    return (
+        f" It is not saved as a classifier: its networks see images of different sizes ({' and '.join(sides)} pixels)."
+    )
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.1f} million" if count >= 1e6 else f"{count:,.0f}"
+
+
+def _result(case: Case, candidate: str) -> CandidateResult:
+    return next(one for one in case.ranked if one.id == candidate)
+
+
+def _rounds(judged: Judged) -> tuple[Probabilities, ...]:
+    """Return a candidate's probabilities of every round's validation images."""
+    logits = [fit.validation_logits for fit in judged.fits if fit.validation_logits is not None]
+    return tuple(softmax(one.astype(np.float64)) for one in logits)
+
+
+def rounds_accuracy(case: Case, rounds: Sequence[Probabilities]) -> float:
+    """Return the mean over the rounds of the share of validation images that are right."""
+    labels = [case.parts.labels[one.validation] for one in case.parts.rounds]
+    shares = [np.mean(said.argmax(axis=1) == truth) for said, truth in zip(rounds, labels, strict=True)]
+    return float(np.mean(shares))
+
+
+def _pretrained(case: Case) -> list[Judged]:
     """Return the finalists, best first, that are no controls."""
-    return [one for one in case.ranked if not case.judged_of(one.id).candidate.is_control]
+    judged = [case.judged_of(one.id) for one in case.ranked]
+    return [one for one in judged if not one.candidate.is_control]
 
 
-def _averages(case: Case) -> Iterator[Answers]:
-    """Yield the mean of the first finalists: of so many as do best out of fold, at least two."""
+def _averaged(case: Case) -> Answers | None:
+    """Return the mean of the first finalists: of so many as do best out of fold, at least two."""
     ranked = _pretrained(case)
     if len(ranked) < 2:
-        return
-    labels = case.out_of_fold(case.best).labels
-    running = np.cumsum([case.out_of_fold(one.id).probabilities for one in ranked], axis=0)
-    means = [total / count for count, total in enumerate(running, start=1)]
-    count = 1 + int(np.argmax([_accuracy(mean, labels) for mean in means[1:]])) + 1
-    members = ranked[:count]
-    test: Probabilities = np.mean([case.test_of(one.id).probabilities for one in members], axis=0)
-    parameters = sum(one.parameters.total for one in members if one.parameters)
-    yield Answers("average", "average", tuple(one.id for one in members), means[count - 1], test, parameters)
+        return None
+    members, rounds = ranked[:2], _mean_of_rounds([_rounds(one) for one in ranked[:2]])
+    most, sums = rounds_accuracy(case, rounds), tuple(2 * one for one in rounds)
+    for count, judged in enumerate(ranked[2:], start=3):
+        sums = tuple(total + said for total, said in zip(sums, _rounds(judged), strict=True))
+        accuracy = rounds_accuracy(case, sums)
+        if accuracy > most + 1e-9:
+            members, most, rounds = ranked[:count], accuracy, tuple(total / count for total in sums)
+    names = tuple(one.candidate.id for one in members)
+    test: Probabilities = np.mean([case.test_of(name).probabilities for name in names], axis=0)
+    parameters, passes = _size(case, members)
+    return Answers(AVERAGE, names, rounds, test, parameters, passes)
+
+
+def _mean_of_rounds(several: Sequence[tuple[Probabilities, ...]]) -> tuple[Probabilities, ...]:
+    return tuple(np.mean(said, axis=0) for said in zip(*several, strict=True))
+
+
+def _size(case: Case, members: Sequence[Judged]) -> tuple[int, int]:
+    """Return the number of weights, a frozen network's counting once for all its heads, and of networks."""
+    seen, weights, passes = set(), 0, 0
+    for one in members:
+        counts = _result(case, one.candidate.id).parameters
+        assert counts is not None, "a finalist was built"
+        shared = one.network.learner == HEADS and one.network.name in seen
+        weights += counts.trainable if shared else counts.total
+        passes += 0 if shared else 1
+        seen.add(one.network.name)
+    return weights, passes
 
 
 def _frozen(case: Case) -> list[Judged]:
     """Return the best candidate of each frozen pretrained network among the finalists, best first."""
-    first: dict[str, Judged] = {}
-    for one in _pretrained(case):
-        judged = case.judged_of(one.id)
+    first: dict[tuple[object, ...], Judged] = {}
+    for judged in _pretrained(case):
         if judged.network.learner == HEADS:
-            first.setdefault(judged.network.name, judged)
+            first.setdefault(_origin(judged.network), judged)
     return list(first.values())
 
 
-def _joined(case: Case) -> Iterator[Answers]:
-    """Yield one head on the features of the two best frozen networks, trained as the better one's head was."""
-    pair = _frozen(case)[:2]
-    if len(pair) < 2:
-        return
-    first, second = pair
-    everything = np.arange(len(case.parts.rows))
-    blocks = [case.learner_of(one.candidate.id).features(everything) for one in pair]
-    features = np.concatenate([block for block in blocks if block is not None], axis=1)
-    candidate = dataclasses.replace(first.candidate, name=f"{first.candidate.id} + {second.candidate.id}")
-    frozen = sum(case.learner_of(one.candidate.id).parameters(one.candidate).non_trainable for one in pair)
+def _origin(network: Network) -> tuple[object, ...]:
+    """Return what decides the features of an image: networks that differ in their changed copies alone share it."""
+    return (network.backbone.name, network.weights_key, network.size, network.preprocessing, network.pooling)
+
+
+def joined_pair(case: Case) -> tuple[Judged, Judged] | None:
+    """Return the two frozen networks whose features are joined, the better one first."""
+    match _frozen(case):
+        case [first, second, *_]:
+            return first, second
+    return None
+
+
+def _joined(case: Case) -> Answers | None:
+    """Return one head on the features of the two best frozen networks, trained as the better one's head was."""
+    pair = joined_pair(case)
+    if pair is None:
+        return None
+    candidate = dataclasses.replace(pair[0].candidate, name=" + ".join(one.candidate.id for one in pair))
     goal = Goal(classes=len(case.classes), monitor=case.protocol.monitor)
-    learner = HeadLearner(first.network, features, Copies(case.parts, (), first.network.seed), goal, frozen=frozen)
+    network, copies = pair[0].network, Copies(case.parts, (), pair[0].network.seed)
+    frozen = sum(case.learner_of(one.candidate.id).parameters(one.candidate).non_trainable for one in pair)
+    learner = HeadLearner(network, _side_by_side(case, pair), copies, goal, frozen=frozen)
     judged, final = _trained(case, learner, candidate)
-    yield Answers(
-        "joined",
-        "joined",
-        tuple(one.candidate.id for one in pair),
-        out_of_fold(judged, case.parts).probabilities,
-        softmax(learner.logits(candidate, final, case.parts.test).astype(np.float64)),
-        learner.parameters(candidate).total,
-    )
+    test = softmax(learner.logits(candidate, final, case.parts.test).astype(np.float64))
+    names = tuple(one.candidate.id for one in pair)
+    parameters = learner.parameters(candidate).total
+    return Answers(JOINED, names, _rounds(judged), test, parameters, len(pair), final)
+
+
+def _side_by_side(case: Case, members: Sequence[Judged]) -> NDArray[np.float32]:
+    """Return the pooled features of all images under several networks ``(images, all their values)``."""
+    everything = np.arange(len(case.parts.rows))
+    blocks = [case.learner_of(one.candidate.id).features(everything) for one in members]
+    found = [block for block in blocks if block is not None]
+    features: NDArray[np.float32] = new_array((len(everything), sum(one.shape[1] for one in found)), np.float32)
+    return np.concatenate(found, axis=1, out=features)
 
 
 def _trained(case: Case, learner: HeadLearner, candidate: Candidate) -> tuple[Judged, Fit]:
     """Return a candidate after its rounds, and its final training."""
-    seed, place = case.protocol.seed, case.place
-    rounds = learner.train("joined", round_jobs([candidate], case.parts.rounds, seed), place.jobs, place.progress)
-    fits = tuple(one.fits[0] for one in rounds)
-    judged = Judged(learner.network, candidate, learner, fits, 0.0, None)
-    job = final_job(candidate, case.parts.train, _final_epochs(case, judged), seed)
+    seed, place, parts = case.protocol.seed, case.place, case.parts
+    rounds = learner.train("joined", round_jobs([candidate], parts.rounds, seed), place.jobs, place.progress)
+    judged = Judged(learner.network, candidate, learner, tuple(one.fits[0] for one in rounds), 0.0, None, parts.rounds)
+    job = final_job(candidate, parts.train, _final_epochs(case, judged), seed)
     [final] = learner.train("joined final", [job], place.jobs, place.progress)
     return judged, final.fits[0]
 
@@ -180,32 +315,19 @@ def _final_epochs(case: Case, judged: Judged) -> int:
     return final_epochs(candidate_result(judged, len(case.classes)), case.protocol.final_epochs)
 
 
-def _mirrored(case: Case) -> Iterator[Answers]:
-    """Yield the best frozen candidate's mean answer on an image and its mirror image."""
-    chosen = _frozen(case)[:1]
-    if not chosen or chosen[0].candidate.id != case.best:
-        return
-    judged, final = chosen[0], case.final_of(case.best)
-    learner = case.learner_of(case.best)
-    assert isinstance(learner, HeadLearner)
+def _mirrored(case: Case) -> Answers | None:
+    """Return the best candidate's mean answer for an image and its mirror image, where its backbone is frozen."""
+    judged, final = case.judged_of(case.best), case.final_of(case.best)
+    learner = judged.learner
+    if not isinstance(learner, HeadLearner) or judged.candidate.is_control:
+        return None
     mirrored = learner.beside(case.preparation.mirrored(judged.network))
 
-    def mean(straight: Probabilities, fit: Fit, rows: NDArray[np.int64]) -> Probabilities:
-        turned = softmax(mirrored.logits(judged.candidate, fit, rows).astype(np.float64))
-        halves: Probabilities = (straight + turned) / 2
-        return halves
+    def turned(fit: Fit, rows: Rows) -> Probabilities:
+        return softmax(mirrored.logits(judged.candidate, fit, rows).astype(np.float64))
 
-    test = mean(case.test_of(case.best).probabilities.astype(np.float64), final.fit, case.parts.test)
-    known = case.out_of_fold(case.best)
-    turned = _mirrored_folds(case, judged, mirrored)
+    pairs = zip(case.parts.rounds, judged.fits, strict=True)
+    rounds = _mean_of_rounds([_rounds(judged), tuple(turned(fit, one.validation) for one, fit in pairs)])
+    test = (case.test_of(case.best).probabilities + turned(final.fit, case.parts.test)) / 2
     parameters = learner.parameters(judged.candidate).total
-    yield Answers("flip", "flip", (case.best,), (known.probabilities + turned.probabilities) / 2, test, parameters)
-
-
-def _mirrored_folds(case: Case, judged: Judged, mirrored: HeadLearner) -> OutOfFold:
-    """Return what the models of every round say of their validation images in a mirror."""
-    fits = tuple(
-        dataclasses.replace(fit, validation_logits=mirrored.logits(judged.candidate, fit, one.validation))
-        for one, fit in zip(case.parts.rounds, judged.fits, strict=True)
-    )
-    return out_of_fold(dataclasses.replace(judged, fits=fits), case.parts)
+    return Answers(FLIP, (case.best,), rounds, test, parameters, passes=2)

@@ -2,11 +2,61 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
 from headstart.classifier.answering import Answering
 from headstart.evaluation.evidence import Evidence
+from headstart.study.attempt import attempt
+from headstart.study.calibration import calibration
 from headstart.study.case import Case
+from headstart.study.changes import changes
+from headstart.study.combinations import combinations
+from headstart.study.doubts import find_doubts
+from headstart.study.leaks import leak_effect
+from headstart.study.learning_curve import learning_curve
+from headstart.study.nested import nested
+from headstart.study.operating import operating, thresholds_and_costs
+from headstart.study.optimism import optimism, overfitting
+from headstart.study.outliers import with_outliers
+
+Found = TypeVar("Found")
 
 
 def gather(case: Case) -> tuple[Evidence, Answering]:
-    """Return the evidence of a study, and what the best candidate's classifier answers by."""
-    return Evidence(), Answering()
+    """Return the evidence of a study, and what the best candidate's classifier answers by.
+
+    What cannot be measured is said and left out. Doubts and outliers are written into the run folder on the way.
+    """
+    inner = _measured(case, "nested cross-validation", lambda: nested(case))
+    calibrated = _measured(case, "calibration", lambda: calibration(case))
+    temperature = calibrated.temperature if calibrated else 1.0
+    known, detector = None, None
+    doubts, rows = _measured(case, "label doubts", lambda: find_doubts(case)) or (None, ())
+    case.place.folder.write_doubts(rows)
+    case.place.folder.write_audit(_measured(case, "outliers", lambda: with_outliers(case)) or case.plan.audit)
+    evidence = Evidence(
+        calibration=calibrated,
+        unknown=known,
+        operating=_measured(case, "operating point", lambda: operating(case, temperature)),
+        leak_effect=_measured(case, "leaks", lambda: leak_effect(case)),
+        optimism=_measured(case, "optimism", lambda: optimism(case, inner)),
+        learning_curve=_measured(case, "learning curve", lambda: learning_curve(case)),
+        overfitting=_measured(case, "overfitting", lambda: overfitting(case)) or (),
+        combinations=_measured(case, "combinations", lambda: combinations(case)) or (),
+        label_doubts=doubts,
+        changes=_measured(case, "changes", lambda: changes(case)),
+    )
+    thresholds, costs = thresholds_and_costs(case, temperature)
+    return evidence, Answering(temperature, detector, thresholds, costs)
+
+
+def _measured(case: Case, part: str, measure: Callable[[], Found]) -> Found | None:
+    """Return what was measured and log its seconds; None, and the reason said, where it failed."""
+    start = time.perf_counter()
+    reason, found = attempt(measure)
+    if reason:
+        case.place.progress.say(f"The {part} could not be measured: {reason}")
+    case.place.folder.log("evidence", part=part, seconds=round(time.perf_counter() - start, 3), failed=reason)
+    return found

@@ -13,18 +13,14 @@ from functools import partial
 
 import numpy as np
 
-from headstart.data.split import Round, Splits
-from headstart.errors import UsageError
+from headstart.data.split import Round
 from headstart.evaluation.metrics import fold_values
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import CandidateResult, FoldValues
-from headstart.recipe import Protocol
 from headstart.study.attempt import attempt
 from headstart.study.case import Case
 from headstart.study.judge import cross_validation, epochs_of, final_epochs, final_job, round_jobs, validation_share
 from headstart.study.learners import Learner
-
-FEWEST_FOLDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +29,6 @@ class NestedResult:
 
     accuracy: FoldValues
     chosen: tuple[str, ...]
-
-
-def check_nested(protocol: Protocol, splits: Splits) -> None:
-    """Refuse a nested cross-validation that the rounds do not allow.
-
-    Raises:
-        UsageError: there is a hold-out, or there are fewer than 3 folds.
-    """
-    if not protocol.nested or (splits.kind == "folds" and protocol.folds >= FEWEST_FOLDS):
-        return
-    received = f"{protocol.folds} folds" if splits.kind == "folds" else "a hold-out"
-    raise UsageError(
-        f"nested cross-validation needs at least {FEWEST_FOLDS} folds: one judges, one validates, the others train. "
-        f"Received: {received}. Use --folds {FEWEST_FOLDS} or more, or leave nested out."
-    )
 
 
 def nested(case: Case) -> NestedResult | None:

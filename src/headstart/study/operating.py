@@ -2,75 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.errors import UsageError, did_you_mean
 from headstart.evaluation.calibration import calibrated
 from headstart.evaluation.evidence import Interval, Operating, OperatingPoint
 from headstart.evaluation.intervals import wilson_interval
 from headstart.evaluation.operating import Cost, Threshold, answered, cost_matrix, threshold_for
-from headstart.recipe.parts import DECISION
+from headstart.study.asked import Target, targets_and_costs
 from headstart.study.calibration import unseen_logits
 from headstart.study.case import Case
 
 Indices = NDArray[np.integer[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A share of ``kind`` (``precision`` or ``recall``) that the answers ``class_`` must reach."""
-
-    class_: str
-    kind: str
-    share: float
-
-
-def check_decisions(decide: Sequence[str], classes: Sequence[str]) -> None:
-    """Check targets and costs against the classes that there are.
-
-    Raises:
-        UsageError: a class is unknown, or a right answer is given a cost (every problem, one line each).
-    """
-    problems = [problem for text in decide for problem in _problems(text, classes)]
-    if problems:
-        raise UsageError("\n".join(problems))
-
-
-def _problems(text: str, classes: Sequence[str]) -> Iterator[str]:
-    kind, name, _ = _read(text)
-    pair = _pair(name, classes) if kind == "cost" else (name, "")
-    for one in dict.fromkeys(pair if kind == "cost" else pair[:1]):
-        if one not in classes:
-            hint = did_you_mean(one, classes)
-            yield f"{text!r}: there is no class {one!r}.{hint} The classes are {', '.join(classes)}."
-    if kind == "cost" and pair[0] == pair[1]:
-        yield f"{text!r}: an answer that is right costs nothing. Name two classes, TRUE:PREDICTED."
-
-
-def _read(text: str) -> tuple[str, str, float]:
-    match = DECISION.fullmatch(text)
-    assert match, "a recipe's texts were checked when it was made"
-    return match[1], match[2], float(match[3])
-
-
-def _pair(name: str, classes: Sequence[str]) -> tuple[str, str]:
-    """Return the true and the answered class; a colon may be part of a name."""
-    places = [place for place, letter in enumerate(name) if letter == ":"]
-    pairs = [(name[:place], name[place + 1 :]) for place in places]
-    return max(pairs, key=lambda pair: (pair[0] in classes) + (pair[1] in classes))
-
-
-def targets_and_costs(decide: Sequence[str], classes: Sequence[str]) -> tuple[tuple[Target, ...], tuple[Cost, ...]]:
-    """Return what the texts of ``protocol.decide`` ask for."""
-    read = [_read(text) for text in decide]
-    targets = tuple(Target(name, kind, value) for kind, name, value in read if kind != "cost")
-    costs = tuple(Cost(*_pair(name, classes), value) for kind, name, value in read if kind == "cost")
-    return targets, costs
 
 
 def thresholds_and_costs(case: Case, temperature: float) -> tuple[tuple[Threshold, ...], tuple[Cost, ...]]:

@@ -15,12 +15,12 @@ from headstart.backbones.engine import backend_name
 from headstart.data import augment, decode
 from headstart.data.audit import Audit, audit
 from headstart.data.images import ImageRow, ImageTable
-from headstart.data.listing import files_below
 from headstart.data.split import Splits, split_table
 from headstart.errors import DataError, ImageError, UsageError
 from headstart.features.trunk import Engine, choose_engine
 from headstart.machine import package_versions
 from headstart.recipe import Recipe
+from headstart.study.asked import check_decisions, check_nested, unknown_images
 from headstart.study.networks import Network, make_networks, network_problems, resolved
 from headstart.version import __version__
 
@@ -73,14 +73,16 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
         raise UsageError("\n".join(problems))
     recipe = dataclasses.replace(recipe, candidates=resolved(recipe.candidates))
     splits = split_table(table, recipe.protocol, folds_asked=folds_asked)
-    unknown = _unknown_images(recipe.protocol.unknown_images)
+    check_nested(recipe.protocol, splits)
+    check_decisions(recipe.protocol.decide, table.classes)
+    unknown = unknown_images(recipe.protocol.unknown_images)
     engine = _engine(recipe)
     networks = make_networks(recipe, weights_dir)
     installed = package_versions(("keras", "tensorflow", "tensorflow-cpu"))
     versions = [f"{package} {version}" for package, version in installed.items()]
     identity = {
         "version": __version__,
-        "recipe": dataclasses.replace(recipe, title="", source="", unknown=(), published=()),
+        "recipe": _deciding(recipe),
         "data": table.fingerprint,
         "weights": [network.weights_key for network in networks],
         "arithmetic": [engine.label, backend_name(), decode.decoders(), augment.VERSION, *versions],
@@ -100,17 +102,10 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
     )
 
 
-def _unknown_images(folder: str) -> tuple[Path, ...]:
-    """Return the files below the folder of images that belong to no class; none without a folder."""
-    if not folder:
-        return ()
-    path = Path(folder)
-    if not path.is_dir():
-        raise UsageError(f"There is no folder {folder} of unknown images. Name a folder with images of no class.")
-    files = tuple(file for file in files_below(path) if file.is_file())
-    if not files:
-        raise UsageError(f"The folder {folder} of unknown images is empty. Put images of no class into it.")
-    return files
+def _deciding(recipe: Recipe) -> Recipe:
+    """Return a recipe without what decides no number of the study itself."""
+    data = dataclasses.replace(recipe.data, corrected_from="")
+    return dataclasses.replace(recipe, data=data, title="", source="", unknown=(), published=())
 
 
 def _engine(recipe: Recipe) -> Engine:

@@ -1,0 +1,173 @@
+"""What people keep of a recommended combination: one classifier that holds all of its networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.classifier import bundle
+from headstart.classifier.answering import Answering
+from headstart.classifier.bundle import Provenance
+from headstart.evaluation.calibration import calibrated, fit_temperature
+from headstart.evaluation.evidence import Combination
+from headstart.evaluation.operating import Threshold, threshold_for
+from headstart.features import graph
+from headstart.features.combined_graph import Backbone, Member, average_graph, flip_graph, joined_graph
+from headstart.features.cut import tail_variables
+from headstart.study.attempt import attempt
+from headstart.study.case import Case
+from headstart.study.combinations import AVERAGE, JOINED, Answers, answers_of, input_sizes
+from headstart.study.conclude import Final
+from headstart.study.networks import HEADS
+from headstart.study.operating import targets_and_costs
+from headstart.study.workshop import build_network
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def save_recommended(case: Case, found: Sequence[Combination]) -> Combination | None:
+    """Write the recommended combination that does best out of fold as a classifier into the run folder.
+
+    Networks of unlike input sizes cannot be one classifier: an image is resized once, before it is seen. A failure is
+    said and does not end the study.
+
+    Returns:
+        What was saved; None where none is recommended or can be saved.
+    """
+    chosen = [one for one in found if one.recommended and len(input_sizes(case, one.members)) == 1]
+    if not chosen:
+        return None
+    best = max(chosen, key=lambda one: one.cross_validated or 0.0)
+    reason, _ = attempt(lambda: save_combination(case, best))
+    if reason:
+        case.place.progress.say(f"The recommended combination ({best.id}) could not be saved: {reason}")
+        return None
+    case.place.progress.say(
+        f"The recommended combination ({best.id}) is a classifier too: {case.place.folder.combination}"
+    )
+    return best
+
+
+def save_combination(case: Case, combination: Combination) -> None:
+    """Write a combination as a classifier into the run folder.
+
+    Raises:
+        ValueError: its networks see images of unlike sizes.
+    """
+    sizes = input_sizes(case, combination.members)
+    if len(sizes) > 1:
+        raise ValueError(f"the networks of {combination.id} see images of unlike sizes: {', '.join(_words(sizes))}")
+    answers = answers_of(case, combination.kind)
+    assert answers is not None, "it was judged before"
+    parts = _Parts(case)
+    bundle.save(
+        case.place.folder.combination,
+        _combined_graph(case, answers, parts),
+        parts.weights,
+        classes=case.classes,
+        size=sizes[0],
+        precision=case.plan.recipe.precision,
+        provenance=_provenance(case, combination),
+        answering=_answering(case, answers),
+    )
+
+
+def _words(sizes: Sequence[object]) -> list[str]:
+    return [str(size) for size in sizes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The backbones built so far, those of frozen networks by name, and every weight under a unique name."""
+
+    case: Case
+    weights: Arrays = field(default_factory=dict)
+    backbones: dict[str, Backbone] = field(default_factory=dict)
+
+    def backbone(self, candidate: str) -> Backbone:
+        """Return a finalist's backbone as it was tested; heads of one frozen network share it."""
+        final = self.case.final_of(candidate)
+        network = final.judged.network
+        name = network.name if network.learner == HEADS else candidate
+        if name not in self.backbones:
+            model, arrays = _trained_backbone(final)
+            self.weights.update({f"{name}/backbone/{path}": array for path, array in arrays.items()})
+            self.backbones[name] = Backbone(model, network.size)
+        return self.backbones[name]
+
+    def member(self, candidate: str) -> Member:
+        """Return a finalist."""
+        final = self.case.final_of(candidate)
+        self.weights.update(_head_arrays(candidate, final.fit.weights))
+        return Member(self.backbone(candidate), final.judged.candidate.head, final.fit.weights)
+
+
+def _combined_graph(case: Case, answers: Answers, parts: _Parts) -> ov.Model:
+    if answers.kind == AVERAGE:
+        return average_graph([parts.member(name) for name in answers.members])
+    if answers.kind == JOINED:
+        assert answers.fit is not None, "a head was trained"
+        parts.weights.update(_head_arrays("joined", answers.fit.weights))
+        head = case.judged_of(answers.members[0]).candidate.head
+        return joined_graph([parts.backbone(name) for name in answers.members], head, answers.fit.weights)
+    return flip_graph(parts.member(answers.members[0]))
+
+
+def _trained_backbone(final: Final) -> tuple[ov.Model, Arrays]:
+    """Return a finalist's graph for images of its size, and the backbone's weights by their Keras paths."""
+    network, fit = final.judged.network, final.fit
+    model = build_network(network)
+    if fit.backbone_weights:
+        for variable, values in zip(tail_variables(model, network.start), fit.backbone_weights, strict=True):
+            variable.assign(values)
+    converted, pooling = graph.from_keras(model), final.judged.candidate.head.pooling
+    whole = graph.backbone_graph(converted, network.preprocessing, network.size, any_size=False, pooling=pooling)
+    return whole, {variable.path: np.asarray(variable.value) for variable in model.variables}
+
+
+def _head_arrays(name: str, weights: Sequence[NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
+    kinds = ("kernel", "bias")
+    return {f"{name}/head/dense_{place // 2}/{kinds[place % 2]}": array for place, array in enumerate(weights)}
+
+
+def _answering(case: Case, answers: Answers) -> Answering:
+    """Return the combination's own temperature and thresholds, from what it said out of fold.
+
+    Nothing tells the unknown: that was measured for the best candidate alone.
+    """
+    rows = np.concatenate([one.validation for one in case.parts.rounds])
+    unique, firsts = np.unique(rows, return_index=True)
+    labels = case.parts.labels[unique]
+    logits = np.log(np.maximum(np.concatenate(answers.rounds)[firsts], 1e-30))
+    temperature = fit_temperature(logits, labels)
+    scores = calibrated(logits, temperature)
+    targets, costs = targets_and_costs(case.protocol.decide, case.classes)
+    thresholds = []
+    for one in targets:
+        index = case.classes.index(one.class_)
+        value = threshold_for(one.kind, one.share, of_class=labels == index, scores=scores, index=index)
+        thresholds.append(Threshold(one.class_, one.kind, value))
+    return Answering(temperature, None, tuple(thresholds), costs)
+
+
+def _provenance(case: Case, combination: Combination) -> Provenance:
+    networks = list({one.name: one for one in (case.judged_of(name).network for name in combination.members)}.values())
+    licences = [one.file.licence if one.file else one.backbone.licence for one in networks]
+    return Provenance(
+        study=case.plan.study_id,
+        fingerprint=case.plan.table.fingerprint,
+        candidate=f"{combination.id}: {' + '.join(combination.members)}",
+        backbone=" + ".join(one.backbone.name for one in networks),
+        weights=" + ".join(one.weights_key for one in networks),
+        licence=" + ".join(dict.fromkeys(licences)),
+        training_images=len(case.parts.train),
+        test_images=len(case.parts.test),
+        test_accuracy=combination.test.accuracy,
+    )
