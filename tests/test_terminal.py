@@ -1,8 +1,11 @@
 """What stands on the terminal when a study has ended."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from headstart.evaluation.evidence import LabelDoubts
 from headstart.evaluation.metrics import evaluate, fold_values
 from headstart.evaluation.results import (
     CandidateResult,
@@ -55,6 +58,13 @@ def lines(capsys):
         return [line.split() for line in capsys.readouterr().out.splitlines()]
 
     return printed
+
+
+def test_what_to_take_and_what_to_doubt_is_said(capsys):
+    doubts = LabelDoubts("m", images=3, doubted=1, estimated=1, estimated_share=0.3, sentence="About 1 label ...")
+    print_result(dataclasses.replace(summary(()), recommendation="Take m.", label_doubts=doubts))
+    out = capsys.readouterr().out
+    assert out.startswith("\nm is best.\nTake m.\n\n") and out.endswith("About 1 label ...\n\n")
 
 
 def test_the_story_is_told(lines):

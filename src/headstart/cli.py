@@ -393,6 +393,8 @@ def _show_result(result: Result, *, as_json: bool, quiet: bool) -> None:
     else:
         terminal.print_result(result.summary)
         click.echo(f"Report:     {result.report}\nClassifier: {result.classifier}")
+        if result.summary.label_doubts and result.summary.label_doubts.doubted:
+            click.echo(f"Doubts:     {result.doubts}")
         click.echo(f"Next:       headstart predict {result.classifier} IMAGE...")
 
 

@@ -7,8 +7,8 @@ from headstart.errors import UsageError
 from headstart.evaluation.intervals import wilson_interval
 from headstart.evaluation.operating import Cost, Threshold, answered
 from headstart.recipe import Candidate, Optimizer, Protocol, Training
-from headstart.study.calibration import calibration
 from headstart.study.asked import Target, check_decisions, targets_and_costs
+from headstart.study.calibration import calibration
 from headstart.study.operating import operating, thresholds_and_costs
 from headstart.training.heads import softmax
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.colours import grey_or_rgb
-from headstart.data.look import Look, look_at
+from headstart.data.look import SMALLEST_SIDE, Look, look_at, look_at_small
 from headstart.data.resize import RESIZE_VERSION, Geometry, Resize, geometry, resized
 from headstart.errors import ImageError
 
@@ -247,8 +247,10 @@ def _shot(image: Image.Image) -> tuple[str, str]:
 
 
 def _array_facts(array: NDArray[np.uint8]) -> ImageFacts:
-    image = _plain(array, PIXEL_LIMIT)
-    return ImageFacts(image.width, image.height, "array", image.mode, False, _pixel_sha256(array), look_at(image))
+    pixel_sha256 = _pixel_sha256(array)
+    height, width = array.shape[:2]
+    look = look_at_small(array) if min(height, width) < SMALLEST_SIDE else look_at(_plain(array, PIXEL_LIMIT))
+    return ImageFacts(width, height, "array", "L" if array.ndim == 2 else "RGB", False, pixel_sha256, look)
 
 
 def _pixel_sha256(image: Image.Image | NDArray[np.uint8]) -> str:

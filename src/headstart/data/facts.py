@@ -20,7 +20,7 @@ from headstart.errors import ImageError
 from headstart.machine import core_count
 from headstart.progress import Progress
 
-FACTS_VERSION = 2
+FACTS_VERSION = 3
 """Raised whenever the same bytes would give other facts."""
 
 _BATCH = 1000

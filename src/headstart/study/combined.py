@@ -18,12 +18,12 @@ from headstart.evaluation.operating import Threshold, threshold_for
 from headstart.features import graph
 from headstart.features.combined_graph import Backbone, Member, average_graph, flip_graph, joined_graph
 from headstart.features.cut import tail_variables
+from headstart.study.asked import targets_and_costs
 from headstart.study.attempt import attempt
 from headstart.study.case import Case
 from headstart.study.combinations import AVERAGE, JOINED, Answers, answers_of, input_sizes
 from headstart.study.conclude import Final
 from headstart.study.networks import HEADS
-from headstart.study.operating import targets_and_costs
 from headstart.study.workshop import build_network
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def save_combination(case: Case, combination: Combination) -> None:
     """
     sizes = input_sizes(case, combination.members)
     if len(sizes) > 1:
-        raise ValueError(f"the networks of {combination.id} see images of unlike sizes: {', '.join(_words(sizes))}")
+        seen = ", ".join(f"{size.height} x {size.width} {size.label}" for size in sizes)
+        raise ValueError(f"the networks of {combination.id} see images of unlike sizes: {seen}")
     answers = answers_of(case, combination.kind)
     assert answers is not None, "it was judged before"
     parts = _Parts(case)
@@ -77,10 +78,6 @@ def save_combination(case: Case, combination: Combination) -> None:
         provenance=_provenance(case, combination),
         answering=_answering(case, answers),
     )
-
-
-def _words(sizes: Sequence[object]) -> list[str]:
-    return [str(size) for size in sizes]
 
 
 @dataclass(frozen=True, slots=True)
