@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageFilter
 from scipy import fft, ndimage
 
-from headstart.data.look import HASH_BITS, look_at
+from headstart.data.look import HASH_BITS, look_at, look_at_small
 
 
 def noise(seed: int, size: tuple[int, int] = (120, 90), mode: str = "L") -> Image.Image:
@@ -68,6 +68,15 @@ def test_small_and_blank_pictures_have_no_hash():
     assert look_at(noise(4, (63, 500))).sharpness == 0.0
     assert look_at(Image.new("RGB", (200, 200), "navy")).hash == ""
     assert len(look_at(noise(4, (64, 64))).hash) == 16
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_the_quick_way_for_small_arrays_says_the_same(mode):
+    image = noise(6, (28, 30), mode)
+    small, usual = look_at_small(np.asarray(image)), look_at(image)
+    assert small.brightness == pytest.approx(usual.brightness, abs=0.1)
+    assert small.contrast == pytest.approx(usual.contrast, abs=0.1)
+    assert (small.sharpness, small.hash) == (usual.sharpness, usual.hash) == (0.0, "")
 
 
 def test_a_strip_that_shrinks_to_two_pixels_has_no_sharpness():

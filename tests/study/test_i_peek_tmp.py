@@ -1,0 +1,333 @@
+"""Combinations of a small study: their numbers by another way, who is recommended, and the classifier people get."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from headstart import api
+from headstart.classifier import predict
+from headstart.data.decode import Resize
+from headstart.evaluation.calibration import calibrated
+from headstart.recipe import Candidate
+from headstart.runs.folder import RunFolder
+from headstart.study import learners, study
+from headstart.study.combinations import AVERAGE, FLIP, JOINED, Answers, answers_of, combinations
+from headstart.study.combined import save_combination, save_recommended
+from headstart.study.prepare import Preparation
+from headstart.study.workshop import build_network
+from headstart.training.heads import softmax
+
+BOTH = ("mobilenet:random", "mobilenet_v2:random")
+
+
+TINTS = {"blue": (110, 115, 150), "green": (110, 150, 115), "red": (150, 110, 115)}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Return a folder of squares that are hard to tell apart, darker to the left."""
+    folder, random = tmp_path_factory.mktemp("hard"), np.random.default_rng(3)
+    shade = np.linspace(0.5, 1, 40)[:, None]
+    for name, tint in TINTS.items():
+        (folder / name).mkdir()
+        for number in range(40):
+            light = random.normal(tint, 30)
+            pixels = np.clip(random.normal(light, 40, (36, 40, 3)) * shade, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(finished, photographs, tmp_path_factory):
+    """Return the case of a study of two networks at two rates, and its folder.
+
+    Their random weights count as pretrained ones: controls are never combined.
+    """
+    cases, gather = [], study.gather
+    settings = dataclasses.replace(finished.settings, backbones=BOTH, finals="all", combine=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADSTART_CACHE", str(finished.cache))
+        patch.setattr(Candidate, "is_control", property(lambda self: False))
+        patch.setattr(study, "gather", lambda case: cases.append(case) or gather(case))
+        result = api.compare(photographs, settings, out=tmp_path_factory.mktemp("combinations") / "run")
+        yield SimpleNamespace(case=cases[0], folder=RunFolder(result.folder), summary=result.summary)
+
+
+@pytest.fixture
+def case(small):
+    return small.case
+
+
+def found(small, kind):
+    return next(one for one in small.summary.combinations if one.kind == kind)
+
+
+def blocks_of(small, part, members):
+    return {name: list(small.folder.predictions(candidates=[name], parts=[part])) for name in members}
+
+
+def accuracy(probabilities, labels):
+    return np.mean(probabilities.argmax(axis=1) == labels)
+
+
+def mid_p(right_a, right_b):
+    """Return McNemar's mid-p value by adding up binomial probabilities."""
+    only_a, only_b = np.sum(right_a & ~right_b), np.sum(right_b & ~right_a)
+    law = stats.binom(only_a + only_b, 0.5)
+    return min(1.0, 2 * law.cdf(min(only_a, only_b)) - law.pmf(min(only_a, only_b)))
+
+
+def test_each_kind_is_in_the_summary(small):
+    assert [one.kind for one in small.summary.combinations] == [AVERAGE, JOINED, FLIP]
+    assert [one.comparison.a for one in small.summary.combinations] == [small.summary.best] * 3
+
+
+def test_the_average_is_the_mean_of_the_files_numbers(small):
+    one = found(small, AVERAGE)
+    test, folds = (blocks_of(small, part, one.members) for part in ("test", "out_of_fold"))
+    mean = np.mean([blocks[0].probabilities for blocks in test.values()], axis=0)
+    labels = test[one.members[0]][0].labels
+    assert one.test.accuracy == accuracy(mean, labels)
+    assert one.test.loss == pytest.approx(-np.log(mean[np.arange(len(labels)), labels]).mean(), abs=1e-4)
+    shares = [
+        accuracy(np.mean([block.probabilities for block in together], axis=0), together[0].labels)
+        for together in zip(*folds.values(), strict=True)
+    ]
+    assert len(shares) == 3
+    assert one.cross_validated == pytest.approx(np.mean(shares))
+
+
+def test_the_average_has_as_many_members_as_do_best_out_of_fold(small):
+    ranked = [one.id for one in small.case.ranked]
+    folds = blocks_of(small, "out_of_fold", ranked)
+    scores = []
+    for count in (2, 3, 4):
+        several = zip(*(folds[name] for name in ranked[:count]), strict=True)
+        means = [(np.mean([one.probabilities for one in those], axis=0), those[0].labels) for those in several]
+        scores.append(np.mean([accuracy(*one) for one in means]))
+    count = 2 + int(np.argmax(np.round(scores, 9)))
+    assert found(small, AVERAGE).members == tuple(ranked[:count])
+    assert found(small, AVERAGE).cross_validated == pytest.approx(max(scores))
+
+
+def test_weights_of_a_shared_network_count_once(case):
+    said, ranked = answers_of(case, AVERAGE), {one.id: one for one in case.ranked}
+    networks = {case.judged_of(name).network.name for name in said.members}
+    frozen = {ranked[name].backbone: ranked[name].parameters.non_trainable for name in said.members}
+    heads = sum(ranked[name].parameters.trainable for name in said.members)
+    assert said.passes == len(networks)
+    assert said.parameters == sum(frozen.values()) + heads
+
+
+def test_joined_features_are_those_of_both_networks(case, small):
+    said, one = answers_of(case, JOINED), found(small, JOINED)
+    assert {name.split("-")[0] for name in one.members} == {"mobilenet", "mobilenet_v2"}
+    features = [case.learner_of(name).features(case.parts.test) for name in one.members]
+    kernel, bias = said.fit.weights
+    assert kernel.shape == (1024 + 1280, 3)
+    logits = np.concatenate(features, axis=1).astype(np.float64) @ kernel + bias
+    np.testing.assert_allclose(said.test, softmax(logits), atol=1e-4)
+    assert one.test.accuracy == accuracy(said.test, case.parts.labels[case.parts.test])
+    assert [len(said) for said in said.rounds] == [len(one.validation) for one in case.parts.rounds]
+    assert one.parameters == said.parameters == kernel.size + 3 + 3_228_864 + 2_257_984
+
+
+def test_a_joined_head_learns_as_the_better_one_did(case, monkeypatch):
+    """Beside features that are all zero it becomes the better candidate again: same seeds, order, settings."""
+    pair = answers_of(case, JOINED).members
+    other = case.learner_of(pair[1])
+    monkeypatch.setattr(other, "_features", np.zeros_like(other._features))
+    monkeypatch.setattr(case.place.jobs, "_study_id", "zeros")
+    said, alone = answers_of(case, JOINED), case.judged_of(pair[0])
+    # the first weights are drawn for more inputs, hence the tolerance
+    agree = [
+        np.mean(one.argmax(1) == fit.validation_logits.argmax(1))
+        for one, fit in zip(said.rounds, alone.fits, strict=True)
+    ]
+    assert np.mean(agree) > 0.8
+
+
+def test_flip_is_what_keras_says_of_mirrored_files(case, photographs):
+    said, judged = answers_of(case, FLIP), case.judged_of(case.best)
+    assert said.members == (case.best,)
+    network, model = judged.network, build_network(judged.network)
+    rows = [case.parts.rows[position] for position in case.parts.test]
+    files = [Image.open(photographs / row.path).convert("RGB") for row in rows]
+    pixels = np.stack([np.asarray(file.resize((32, 32), Image.Resampling.BILINEAR)) for file in files])
+    kernel, bias = case.final_of(case.best).fit.weights
+
+    def answer(seen):
+        maps = model.predict(network.preprocessing.apply(seen), verbose=0)
+        return softmax(maps.mean((1, 2)).astype(np.float64) @ kernel + bias)
+
+    straight, turned = answer(pixels), answer(pixels[:, :, ::-1])
+    assert np.abs(straight - turned).max() > 1e-3
+    np.testing.assert_allclose(said.test, (straight + turned) / 2, atol=1e-4)
+
+
+def test_tests_are_mcnemar_with_holm_over_all_combinations(case, small):
+    labels = case.parts.labels[case.parts.test]
+    right = case.test_of(case.best).probabilities.argmax(axis=1) == labels
+    kinds = [one.kind for one in small.summary.combinations]
+    others = [answers_of(case, kind).test.argmax(axis=1) == labels for kind in kinds]
+    expected = [mid_p(right, other) for other in others]
+    order, adjusted = np.argsort(expected, kind="stable"), np.zeros(3)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate([(3 - rank) * expected[at] for rank, at in enumerate(order)]))
+    rows = [one.comparison for one in small.summary.combinations]
+    np.testing.assert_allclose([row.p_value for row in rows], expected)
+    np.testing.assert_allclose([row.p_adjusted for row in rows], adjusted)
+    np.testing.assert_allclose([row.difference for row in rows], [right.mean() - one.mean() for one in others])
+
+
+def test_all_is_found_again_and_the_same(case, small, monkeypatch):
+    def refuse(*given, **more):
+        raise AssertionError("nothing is trained twice")
+
+    monkeypatch.setattr(learners, "train_bank", refuse)
+    assert combinations(case) == small.summary.combinations
+
+
+def test_only_the_average_without_being_asked(case):
+    recipe = case.plan.recipe
+    protocol = dataclasses.replace(recipe.protocol, combinations=False)
+    plan = dataclasses.replace(case.plan, recipe=dataclasses.replace(recipe, protocol=protocol))
+    assert [one.kind for one in combinations(dataclasses.replace(case, plan=plan))] == [AVERAGE]
+
+
+def test_one_finalist_has_nothing_to_be_combined_with(case):
+    alone = dataclasses.replace(case, ranked=case.ranked[:1])
+    assert [one.kind for one in combinations(alone)] == [FLIP]
+
+
+def test_controls_are_not_combined(case, monkeypatch):
+    monkeypatch.setattr(Candidate, "is_control", property(lambda self: True))
+    assert combinations(case) == ()
+
+
+def test_a_failure_is_said_and_stays_alone(case, monkeypatch):
+    said = []
+
+    def fail(self, network):
+        raise RuntimeError("no mirror")
+
+    monkeypatch.setattr(Preparation, "mirrored", fail)
+    monkeypatch.setattr(case.place.progress, "say", said.append, raising=False)
+    assert [one.kind for one in combinations(case)] == [AVERAGE, JOINED]
+    assert said == ["A combination (flip) failed and is left out: RuntimeError: no mirror"]
+
+
+def planted(case, *, test_right, folds_right, members):
+    """Return answers of which so many on test, and such a share out of fold, are right."""
+
+    def said(labels, right):
+        shown = np.where(np.arange(len(labels)) < right, labels, (labels + 1) % 3)
+        return np.eye(3)[shown] * 0.7 + 0.1
+
+    labels = case.parts.labels
+    rounds = [said(labels[one.validation], folds_right * len(one.validation)) for one in case.parts.rounds]
+    return Answers(AVERAGE, members, tuple(rounds), said(labels[case.parts.test], test_right), 7_500_000, 2)
+
+
+@pytest.fixture
+def weak(case):
+    """Return the case where the best candidate is right on a third of the test images."""
+    block = case.test_of(case.best)
+    poor = np.eye(3)[np.zeros(len(block.labels), int)]
+    poor = dataclasses.replace(block, probabilities=poor)
+    blocks = tuple(poor if one is block else one for one in case.opened.blocks)
+    return dataclasses.replace(case, opened=dataclasses.replace(case.opened, blocks=blocks))
+
+
+@pytest.mark.parametrize(
+    ("test_right", "folds_right", "recommended", "words"),
+    [
+        (1.0, 1.1, True, "Better in both, and on the test images by more than chance explains: recommended where"),
+        (1.0, 0.0, False, "Better on the test images by more than chance explains, but not in both: not recommended"),
+        (0.0, 1.1, False, "Worse on the test images by more than chance explains: not recommended"),
+        (1 / 3, 1.1, False, "Chance alone can explain the difference on the test images: not recommended"),
+    ],
+)
+def test_only_what_is_better_twice_is_recommended(weak, monkeypatch, test_right, folds_right, recommended, words):
+    images = len(weak.parts.test)
+    answers = planted(
+        weak, test_right=round(test_right * images), folds_right=folds_right, members=("mobilenet-lr0.01", weak.best)
+    )
+    monkeypatch.setattr("headstart.study.combinations.answers_of", lambda case, kind: answers if kind == FLIP else None)
+    [one] = combinations(weak)
+    assert one.recommended == recommended
+    assert words in one.sentence
+    assert f"{100 * one.test.accuracy:.1f} % of the test images right" in one.sentence
+    assert "7.5 million parameters (against" in one.sentence
+    assert one.sentence.endswith("and every image goes through 2 networks.")
+
+
+def test_a_candidate_may_bear_the_name_of_a_combination(case, monkeypatch):
+    renamed = dataclasses.replace(case.judged[-1], candidate=dataclasses.replace(case.judged[-1].candidate, name=FLIP))
+    other = dataclasses.replace(case, judged=[*case.judged, renamed])
+    assert [one.id for one in combinations(other)] == ["average", "joined", "(flip)"]
+
+
+@pytest.mark.parametrize("kind", [AVERAGE, JOINED, FLIP])
+def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind):
+    one = found(small, kind)
+    save_combination(case, one)
+    classifier = predict.load(small.folder.combination)
+    files = [photographs / case.parts.rows[position].path for position in case.parts.test]
+    logits = classifier.outputs(files).logits
+    expected = answers_of(case, kind).test
+    np.testing.assert_allclose(softmax(logits.astype(np.float64)), expected, atol=1e-4)
+    temperature = classifier.answering.temperature
+    np.testing.assert_allclose(
+        classifier.probabilities(files), calibrated(np.log(expected), temperature), atol=1e-3 / min(1, temperature)
+    )
+    provenance = classifier.info.provenance
+    assert provenance.candidate == f"{kind}: {' + '.join(one.members)}"
+    assert provenance.test_accuracy == one.test.accuracy
+    with np.load(small.folder.combination / "weights.npz") as arrays:
+        # running means and variances among them are weights too
+        assert sum(array.size for array in arrays.values()) == one.parameters
+
+
+def test_the_temperature_is_fitted_to_the_combination(case, small):
+    save_combination(case, found(small, AVERAGE))
+    temperature = predict.load(small.folder.combination).answering.temperature
+    said = answers_of(case, AVERAGE)
+    labels = np.concatenate([case.parts.labels[one.validation] for one in case.parts.rounds])
+    logits = np.log(np.concatenate(said.rounds))
+
+    def loss(value):
+        return -np.log(calibrated(logits, value)[np.arange(len(labels)), labels]).mean()
+
+    assert loss(temperature) <= min(loss(0.97 * temperature), loss(1.03 * temperature)) + 1e-6
+
+
+def test_the_best_of_the_recommended_is_saved(case, small):
+    several = [dataclasses.replace(one, recommended=one.kind != FLIP) for one in small.summary.combinations]
+    expected = max(several[:2], key=lambda one: one.cross_validated)
+    assert save_recommended(case, several) is expected
+    assert predict.load(small.folder.combination).info.provenance.candidate.startswith(expected.kind)
+    assert save_recommended(case, small.summary.combinations[:0]) is None
+
+
+def test_networks_of_unlike_sizes_are_no_classifier(case, small):
+    one = dataclasses.replace(found(small, JOINED), recommended=True)
+    judged = [
+        dataclasses.replace(each, network=dataclasses.replace(each.network, size=Resize(64, 64)))
+        if each.candidate.id == one.members[1]
+        else each
+        for each in case.judged
+    ]
+    other = dataclasses.replace(case, judged=judged)
+    with pytest.raises(ValueError, match="unlike sizes: 32 x 32 stretch, 64 x 64 stretch"):
+        save_combination(other, one)
+    assert save_recommended(other, [one]) is None
+
+
+def test_peek(small):
+    for c in small.summary.candidates: print(c.id, c.cv.accuracy.folds)
+    for c in small.summary.combinations: print(c.id, c.members, c.cross_validated, c.test.accuracy, c.sentence)
+    print(small.summary.test.accuracy)
