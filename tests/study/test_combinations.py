@@ -271,6 +271,17 @@ def test_a_candidate_may_bear_the_name_of_a_combination(case, monkeypatch):
     assert [one.id for one in combinations(other)] == ["average", "joined", "(flip)"]
 
 
+def check_temperature(case, kind, temperature):
+    """Check that no temperature near it gives the answers out of fold a smaller loss."""
+    labels = np.concatenate([case.parts.labels[one.validation] for one in case.parts.rounds])
+    logits = np.log(np.concatenate(answers_of(case, kind).rounds))
+    losses = [
+        -np.log(calibrated(logits, factor * temperature)[np.arange(len(labels)), labels]).mean()
+        for factor in (0.97, 1, 1.03)
+    ]
+    assert losses[1] <= min(losses)
+
+
 @pytest.mark.parametrize("kind", [AVERAGE, JOINED, FLIP])
 def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind):
     one = found(small, kind)
@@ -284,6 +295,7 @@ def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind)
     np.testing.assert_allclose(
         classifier.probabilities(files), calibrated(np.log(expected), temperature), atol=1e-3 / min(1, temperature)
     )
+    check_temperature(case, kind, temperature)
     provenance = classifier.info.provenance
     assert provenance.candidate == f"{kind}: {' + '.join(one.members)}"
     assert provenance.test_accuracy == one.test.accuracy
@@ -292,25 +304,25 @@ def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind)
         assert sum(array.size for array in arrays.values()) == one.parameters
 
 
-def test_the_temperature_is_fitted_to_the_combination(case, small):
-    save_combination(case, found(small, AVERAGE))
-    temperature = predict.load(small.folder.combination).answering.temperature
-    said = answers_of(case, AVERAGE)
-    labels = np.concatenate([case.parts.labels[one.validation] for one in case.parts.rounds])
-    logits = np.log(np.concatenate(said.rounds))
-
-    def loss(value):
-        return -np.log(calibrated(logits, value)[np.arange(len(labels)), labels]).mean()
-
-    assert loss(temperature) <= min(loss(0.97 * temperature), loss(1.03 * temperature)) + 1e-6
-
-
-def test_the_best_of_the_recommended_is_saved(case, small):
+def test_the_best_of_the_recommended_is_saved(case, small, monkeypatch):
     several = [dataclasses.replace(one, recommended=one.kind != FLIP) for one in small.summary.combinations]
-    expected = max(several[:2], key=lambda one: one.cross_validated)
+    saved, expected = [], max(several[:2], key=lambda one: one.cross_validated)
+    monkeypatch.setattr("headstart.study.combined.save_combination", lambda _, one: saved.append(one))
     assert save_recommended(case, several) is expected
-    assert predict.load(small.folder.combination).info.provenance.candidate.startswith(expected.kind)
-    assert save_recommended(case, small.summary.combinations[:0]) is None
+    assert save_recommended(case, [dataclasses.replace(one, recommended=False) for one in several]) is None
+    assert saved == [expected]
+
+
+def test_a_classifier_that_cannot_be_saved_is_said(case, small, monkeypatch):
+    said = []
+
+    def fail(case, kind):
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr("headstart.study.combined.answers_of", fail)
+    monkeypatch.setattr(case.place.progress, "say", said.append, raising=False)
+    assert save_recommended(case, [dataclasses.replace(found(small, FLIP), recommended=True)]) is None
+    assert said == ["The recommended combination (flip) could not be saved: RuntimeError: no room"]
 
 
 def test_networks_of_unlike_sizes_are_no_classifier(case, small):

@@ -80,7 +80,10 @@ def test_shuffled_labels_give_chance_and_no_better_verdict(finished, place):
     summary = api.compare(place / "shuffled.csv", settings, out=place / "shuffled").summary
     low, high = summary.test.intervals["accuracy"]
     assert low <= 1 / 3 <= high
-    assert {one.verdict for one in summary.comparison if one.on == "test"} <= {"undecided"}
-    assert not any(one.verdict in ("a", "b") for one in summary.comparison)
+    # over-confident heads do differ in loss, whatever the labels
+    of_being_right = [one for one in summary.comparison if one.measure != "loss"]
+    assert len(of_being_right) >= 4
+    assert {one.verdict for one in of_being_right} <= {"undecided", "equal"}
     assert not any(one.recommended for one in summary.combinations)
-    assert "better" not in summary.verdict.replace("not better", "").replace("no better", "")
+    assert "was not shown to beat always naming the commonest class" in summary.verdict
+    assert summary.recommendation.startswith("None is worth taking yet")

@@ -39,7 +39,8 @@ COMBINED = {
     "flip": "Mean over the image and its mirror image",
 }
 UNKNOWN_METHODS = {
-    "energy": "the energy of the outputs, which is low when every class answers weakly",
+    "energy": "the energy of the outputs, which is high when every class answers weakly",
+    "energy_and_neighbours": "how weakly every class answers, and how far the most similar images it learned from are",
     "nearest_neighbours": "the distance to the most similar images it learned from",
     "mahalanobis": "the distance to the middle of every class, measured by how the images of the classes spread",
 }

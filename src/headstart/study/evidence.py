@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from headstart.classifier import predict
 from headstart.classifier.answering import Answering
 from headstart.evaluation.evidence import Evidence
 from headstart.study.attempt import attempt
@@ -20,6 +22,7 @@ from headstart.study.nested import nested
 from headstart.study.operating import operating, thresholds_and_costs
 from headstart.study.optimism import optimism, overfitting
 from headstart.study.outliers import with_outliers
+from headstart.study.unknown import find_unknown, judge_folder
 
 Found = TypeVar("Found")
 
@@ -32,7 +35,7 @@ def gather(case: Case) -> tuple[Evidence, Answering]:
     inner = _measured(case, "nested cross-validation", lambda: nested(case))
     calibrated = _measured(case, "calibration", lambda: calibration(case))
     temperature = calibrated.temperature if calibrated else 1.0
-    known, detector = None, None
+    known, detector = _measured(case, "unknown images", lambda: find_unknown(case)) or (None, None)
     doubts, rows = _measured(case, "label doubts", lambda: find_doubts(case)) or (None, ())
     case.place.folder.write_doubts(rows)
     case.place.folder.write_audit(_measured(case, "outliers", lambda: with_outliers(case)) or case.plan.audit)
@@ -60,3 +63,12 @@ def _measured(case: Case, part: str, measure: Callable[[], Found]) -> Found | No
         case.place.progress.say(f"The {part} could not be measured: {reason}")
     case.place.folder.log("evidence", part=part, seconds=round(time.perf_counter() - start, 3), failed=reason)
     return found
+
+
+def with_unknown_folder(case: Case, evidence: Evidence, answering: Answering) -> Evidence:
+    """Return the evidence with the saved classifier's answers to the images of ``--unknown``, where there are any."""
+    files, known, detector = case.plan.unknown_images, evidence.unknown, answering.detector
+    if not files or known is None or detector is None:
+        return evidence
+    outputs = predict.load(case.place.folder.classifier).outputs(files, progress=case.place.progress)
+    return dataclasses.replace(evidence, unknown=judge_folder(known, detector, outputs, case))

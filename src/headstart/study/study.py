@@ -7,8 +7,9 @@ from headstart.evaluation.ranking import best_first
 from headstart.evaluation.summary import Summary
 from headstart.study import records
 from headstart.study.case import Case, ranked_finalists
+from headstart.study.combined import save_recommended
 from headstart.study.conclude import open_test, train_finals
-from headstart.study.evidence import gather
+from headstart.study.evidence import gather, with_unknown_folder
 from headstart.study.finish import summarise
 from headstart.study.forecast import duration, forecast
 from headstart.study.handover import save_classifier
@@ -69,6 +70,8 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
         evidence, answering = gather(case)
     with watch.stage("classifier"):
         save_classifier(case, answering)
+        save_recommended(case, evidence.combinations)
+        evidence = with_unknown_folder(case, evidence, answering)
     summary = summarise(case, evidence, epochs)
     with watch.stage("records"):
         place.folder.write_pictures(pictures(plan, parts, opened.test_of(summary.best)))
