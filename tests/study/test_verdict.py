@@ -235,6 +235,16 @@ def test_who_is_worse_on_the_folds_is_not_recommended():
     assert recommend(standing(BEST, worse, test_folds=False)).candidate == worse[0].id
 
 
+def test_who_ranks_the_images_worse_is_not_recommended():
+    random = np.random.default_rng(0)
+    sure = random.uniform(0.5, 1.0, len(NEAR[1]))[:, None]
+    vague = (MOBILENET, np.where(NEAR[1] > 0.5, sure, 1 - sure))
+    well = (RESNET, np.clip(np.eye(2)[labels_of(IMAGES)] * 0.2 + BEST[1] * 0.8, 0, 1))
+    found = recommend(standing(well, vague, test_folds=False))
+    assert found.candidate == RESNET.id
+    assert found.sentence == ("Take ResNet50: MobileNet was shown to be worse in how it ranks the test images (AUC).")
+
+
 def test_who_has_a_worse_loss_is_not_recommended_where_the_loss_decides():
     unsure = (MOBILENET, np.where(NEAR[1] > 0.5, 0.6, 0.4))
     assert recommend(standing(BEST, unsure, test_folds=False)).candidate == MOBILENET.id

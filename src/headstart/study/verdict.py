@@ -201,7 +201,7 @@ def recommend(standing: Standing) -> Recommendation:
     """Return the finalist with the fewest parameters among the best and those that nothing tells from it, and why.
 
     Nothing tells a finalist from the best where McNemar's test on the test images leaves it undecided and no test on
-    the folds (or, where the loss decides, on the test images' loss) shows it worse. A control with random weights is
+    the folds, of the area under the ROC curve or, where the loss decides, of the loss shows it worse. A control is
     never preferred. A finalist that the test images show ahead is not taken either: to choose by the test images would
     make their accuracy look better than it is.
     """
@@ -222,12 +222,20 @@ def _is_alike(standing: Standing, other: CandidateResult) -> bool:
     """Tell whether a finalist is the best or cannot be told from it."""
     if other.id == standing.best.id:
         return True
-    worse = any(
-        one.b == other.id and one.verdict == "a" and (one.on == "folds" or one.measure == standing.monitor == "loss")
-        for one in standing.comparison
-    )
     undecided = any(row.b == other.id for row in standing.tested("undecided"))
+    worse = bool(_where_worse(standing, other.id))
     return undecided and not worse and (not is_control(other) or is_control(standing.best))
+
+
+def _where_worse(standing: Standing, other: str) -> list[str]:
+    """Return where a finalist is shown to be worse than the best, other than by right answers on the test images."""
+    rows = [one for one in standing.comparison if one.b == other and one.verdict == "a"]
+    shown = {
+        f"in {standing.judged_by}": any(one.on == "folds" for one in rows),
+        "in how it ranks the test images (AUC)": any(one.measure == "auc" for one in rows),
+        "in its loss on the test images": any(one.measure == standing.monitor == "loss" for one in rows),
+    }
+    return [where for where, worse in shown.items() if worse]
 
 
 def _result_of(standing: Standing, candidate: str) -> CandidateResult:
@@ -254,6 +262,10 @@ def _alone(standing: Standing) -> str:
             f"Take {name}, but with care: {_those(controls, standing.names)} cannot be told from it, and "
             f"{_was(controls)} meant as a control."
         )
+    close = [row for row in standing.tested("undecided") if _where_worse(standing, row.b)]
+    if close:
+        where = dict.fromkeys(place for row in close for place in _where_worse(standing, row.b))
+        return f"Take {name}: {_those(close, standing.names)} {_was(close)} shown to be worse {' and '.join(where)}."
     return f"Take {name}: every other finalist was shown to be worse."
 
 
