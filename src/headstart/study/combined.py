@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headstart.classifier import bundle
 from headstart.classifier.answering import Answering
 from headstart.classifier.bundle import Provenance
 from headstart.evaluation.calibration import calibrated, fit_temperature
 from headstart.evaluation.evidence import Combination
-from headstart.evaluation.operating import Threshold, threshold_for
-from headstart.features import graph
 from headstart.features.combined_graph import Backbone, Member, average_graph, flip_graph, joined_graph
-from headstart.features.cut import tail_variables
 from headstart.study.asked import targets_and_costs
 from headstart.study.attempt import attempt
 from headstart.study.case import Case
 from headstart.study.combinations import AVERAGE, JOINED, Answers, answers_of, input_sizes
-from headstart.study.conclude import Final
+from headstart.study.handover import Arrays, head_arrays, trained_backbone
 from headstart.study.networks import HEADS
-from headstart.study.workshop import build_network
+from headstart.study.operating import Scored, thresholds_for
 
 if TYPE_CHECKING:
     import openvino as ov
-
-Arrays = dict[str, NDArray[np.float32]]
 
 
 def save_recommended(case: Case, found: Sequence[Combination]) -> Combination | None:
@@ -94,7 +88,7 @@ class _Parts:
         network = final.judged.network
         name = network.name if network.learner == HEADS else candidate
         if name not in self.backbones:
-            model, arrays = _trained_backbone(final)
+            model, arrays = trained_backbone(final, any_size=False)
             self.weights.update({f"{name}/backbone/{path}": array for path, array in arrays.items()})
             self.backbones[name] = Backbone(model, network.size)
         return self.backbones[name]
@@ -102,7 +96,7 @@ class _Parts:
     def member(self, candidate: str) -> Member:
         """Return a finalist."""
         final = self.case.final_of(candidate)
-        self.weights.update(_head_arrays(candidate, final.fit.weights))
+        self.weights.update(head_arrays(f"{candidate}/head", final.fit.weights))
         return Member(self.backbone(candidate), final.judged.candidate.head, final.fit.weights)
 
 
@@ -111,27 +105,10 @@ def _combined_graph(case: Case, answers: Answers, parts: _Parts) -> ov.Model:
         return average_graph([parts.member(name) for name in answers.members])
     if answers.kind == JOINED:
         assert answers.fit is not None, "a head was trained"
-        parts.weights.update(_head_arrays("joined", answers.fit.weights))
+        parts.weights.update(head_arrays("joined/head", answers.fit.weights))
         head = case.judged_of(answers.members[0]).candidate.head
         return joined_graph([parts.backbone(name) for name in answers.members], head, answers.fit.weights)
     return flip_graph(parts.member(answers.members[0]))
-
-
-def _trained_backbone(final: Final) -> tuple[ov.Model, Arrays]:
-    """Return a finalist's graph for images of its size, and the backbone's weights by their Keras paths."""
-    network, fit = final.judged.network, final.fit
-    model = build_network(network)
-    if fit.backbone_weights:
-        for variable, values in zip(tail_variables(model, network.start), fit.backbone_weights, strict=True):
-            variable.assign(values)
-    converted, pooling = graph.from_keras(model), final.judged.candidate.head.pooling
-    whole = graph.backbone_graph(converted, network.preprocessing, network.size, any_size=False, pooling=pooling)
-    return whole, {variable.path: np.asarray(variable.value) for variable in model.variables}
-
-
-def _head_arrays(name: str, weights: Sequence[NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
-    kinds = ("kernel", "bias")
-    return {f"{name}/head/dense_{place // 2}/{kinds[place % 2]}": array for place, array in enumerate(weights)}
 
 
 def _answering(case: Case, answers: Answers) -> Answering:
@@ -146,12 +123,7 @@ def _answering(case: Case, answers: Answers) -> Answering:
     temperature = fit_temperature(logits, labels)
     scores = calibrated(logits, temperature)
     targets, costs = targets_and_costs(case.protocol.decide, case.classes)
-    thresholds = []
-    for one in targets:
-        index = case.classes.index(one.class_)
-        value = threshold_for(one.kind, one.share, of_class=labels == index, scores=scores, index=index)
-        thresholds.append(Threshold(one.class_, one.kind, value))
-    return Answering(temperature, None, tuple(thresholds), costs)
+    return Answering(temperature, None, thresholds_for(targets, Scored(labels, scores), case.classes), costs)
 
 
 def _provenance(case: Case, combination: Combination) -> Provenance:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,24 +20,21 @@ from headstart.study.networks import Network
 from headstart.study.plan import Plan
 from headstart.study.workshop import build_network
 
+if TYPE_CHECKING:
+    import openvino as ov
+
+Arrays = dict[str, NDArray[np.float32]]
+
 
 def save_classifier(case: Case, answering: Answering) -> None:
     """Write the best finalist, and how it answers, as a classifier into the run folder."""
     plan, final, result, place = case.plan, case.final_of(case.best), case.result_of(case.best), case.place
-    network, fit, head = final.judged.network, final.fit, final.judged.candidate.head
-    model = build_network(network)
-    if fit.backbone_weights:
-        for variable, values in zip(tail_variables(model, network.start), fit.backbone_weights, strict=True):
-            variable.assign(values)
-    backbone = graph.backbone_graph(
-        graph.from_keras(model), network.preprocessing, network.size, any_size=True, pooling=head.pooling
-    )
-    weights = {f"backbone/{variable.path}": np.asarray(variable.value) for variable in model.variables}
-    weights |= _head_arrays(fit.weights)
+    network = final.judged.network
+    backbone, weights = trained_backbone(final, any_size=True)
     bundle.save(
         place.folder.classifier,
-        graph.add_head(backbone, head, fit.weights),
-        weights,
+        graph.add_head(backbone, final.judged.candidate.head, final.fit.weights),
+        {f"backbone/{path}": array for path, array in weights.items()} | head_arrays("head", final.fit.weights),
         classes=plan.table.classes,
         size=network.size,
         precision=plan.recipe.precision,
@@ -45,9 +43,26 @@ def save_classifier(case: Case, answering: Answering) -> None:
     )
 
 
-def _head_arrays(weights: Sequence[NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
-    names = ("kernel", "bias")
-    return {f"head/dense_{place // 2}/{names[place % 2]}": array for place, array in enumerate(weights)}
+def trained_backbone(final: Final, *, any_size: bool) -> tuple[ov.Model, Arrays]:
+    """Return a finalist's graph from images to features, and the backbone's weights by their Keras paths.
+
+    Args:
+        any_size: whether the graph resizes images of any size, or takes those of the network's own.
+    """
+    network, fit = final.judged.network, final.fit
+    model = build_network(network)
+    if fit.backbone_weights:
+        for variable, values in zip(tail_variables(model, network.start), fit.backbone_weights, strict=True):
+            variable.assign(values)
+    converted, pooling = graph.from_keras(model), final.judged.candidate.head.pooling
+    whole = graph.backbone_graph(converted, network.preprocessing, network.size, any_size=any_size, pooling=pooling)
+    return whole, {variable.path: np.asarray(variable.value) for variable in model.variables}
+
+
+def head_arrays(name: str, weights: Sequence[NDArray[np.float32]]) -> Arrays:
+    """Return a head's kernels and biases under the names that a bundle gives them."""
+    kinds = ("kernel", "bias")
+    return {f"{name}/dense_{place // 2}/{kinds[place % 2]}": array for place, array in enumerate(weights)}
 
 
 def _provenance(plan: Plan, network: Network, final: Final, result: FinalResult) -> Provenance:

@@ -23,23 +23,24 @@ Indices = NDArray[np.integer[Any]]
 def thresholds_and_costs(case: Case, temperature: float) -> tuple[tuple[Threshold, ...], tuple[Cost, ...]]:
     """Return the thresholds that reach the protocol's targets on images not learned from, and its costs."""
     targets, costs = targets_and_costs(case.protocol.decide, case.classes)
-    return _thresholds(targets, _unseen(case, temperature), case.classes) if targets else (), costs
+    return thresholds_for(targets, _unseen(case, temperature), case.classes) if targets else (), costs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Scored:
+class Scored:
     """Labels ``(images,)`` and calibrated probabilities ``(images, classes)``."""
 
     labels: Indices
     scores: NDArray[np.float64]
 
 
-def _unseen(case: Case, temperature: float) -> _Scored:
+def _unseen(case: Case, temperature: float) -> Scored:
     labels, logits = unseen_logits(case)
-    return _Scored(labels, calibrated(logits, temperature))
+    return Scored(labels, calibrated(logits, temperature))
 
 
-def _thresholds(targets: Sequence[Target], seen: _Scored, classes: Sequence[str]) -> tuple[Threshold, ...]:
+def thresholds_for(targets: Sequence[Target], seen: Scored, classes: Sequence[str]) -> tuple[Threshold, ...]:
+    """Return the threshold of every target, found on images that were not learned from."""
     found = []
     for one in targets:
         index = classes.index(one.class_)
@@ -53,13 +54,13 @@ def operating(case: Case, temperature: float) -> Operating | None:
     """Return what the protocol's targets or costs do to the best candidate's answers; None without any."""
     targets, costs = targets_and_costs(case.protocol.decide, case.classes)
     block = case.test_of(case.best)
-    test = _Scored(block.labels, calibrated(block.logits, temperature))
+    test = Scored(block.labels, calibrated(block.logits, temperature))
     if targets:
         return _with_targets(case, targets, _unseen(case, temperature), test)
     return _with_costs(case, costs, test) if costs else None
 
 
-def _with_costs(case: Case, costs: Sequence[Cost], test: _Scored) -> Operating:
+def _with_costs(case: Case, costs: Sequence[Cost], test: Scored) -> Operating:
     answers, before = answered(test.scores, case.classes, (), costs), test.scores.argmax(axis=1)
     matrix = cost_matrix(costs, case.classes)
     return Operating(
@@ -72,8 +73,8 @@ def _with_costs(case: Case, costs: Sequence[Cost], test: _Scored) -> Operating:
     )
 
 
-def _with_targets(case: Case, targets: Sequence[Target], seen: _Scored, test: _Scored) -> Operating:
-    thresholds = _thresholds(targets, seen, case.classes)
+def _with_targets(case: Case, targets: Sequence[Target], seen: Scored, test: Scored) -> Operating:
+    thresholds = thresholds_for(targets, seen, case.classes)
     of_seen, answers = (answered(one.scores, case.classes, thresholds, ()) for one in (seen, test))
     points = []
     for target, threshold in zip(targets, thresholds, strict=True):
