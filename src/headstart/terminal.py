@@ -168,6 +168,8 @@ def _warnings(summary: Summary) -> Iterator[str]:
         yield summary.label_doubts.sentence
     if summary.optimism:
         yield summary.optimism.sentence
+    if summary.operating:
+        yield summary.operating.sentence
     if summary.changes:
         yield summary.changes.sentence
     if summary.learning_curve:

@@ -142,6 +142,9 @@ def test_one_class_predicted_only():
     assert [row.f1 for row in result.per_class] == pytest.approx([2 / 3, 0.0, 0.0])
     assert [row.auc for row in result.per_class] == [0.5, 0.5, 0.5]
     assert [row.average_precision for row in result.per_class] == [0.5, 0.25, 0.25]
+    for name, average in (("macro", result.averages.macro), ("weighted", result.averages.weighted)):
+        expected = reference.precision_score(labels, np.zeros(4, int), average=name, zero_division=0)
+        assert average.precision == pytest.approx(expected)
 
 
 def test_only_one_true_class_leaves_the_curve_undefined():

@@ -67,6 +67,13 @@ def test_a_lucky_few_are_no_precision():
     assert threshold_for("precision", 0.95, of_class=right, scores=scores, index=0) == pytest.approx(0.85)
 
 
+def test_a_class_with_few_answers_stays_where_all_of_them_are_right():
+    scores, right = stairs([(5, 1)])
+    assert threshold_for("precision", 0.99, of_class=right, scores=scores, index=0) == 0.0
+    scores, right = stairs([(5, 1), (2, 0.5)])
+    assert threshold_for("precision", 0.99, of_class=right, scores=scores, index=0) == NEVER
+
+
 def test_equal_scores_are_answered_together():
     scores, right = stairs([(30, 1), (40, 0.25)])
     assert threshold_for("precision", 0.9, of_class=right, scores=scores, index=0) == pytest.approx(0.85)

@@ -92,6 +92,16 @@ def test_planted_errors_stand_first(seed):
     assert all(0 < row.confidence <= 1 and row.action == "" for row in rows)
 
 
+def test_who_is_no_better_than_the_commonest_class_doubts_nothing():
+    case, _ = made_up_case()
+    said = case.out_of_fold("best")
+    shuffled = np.random.default_rng(0).permutation(said.logits)
+    case.out_of_fold = lambda name: dataclasses.replace(said, logits=shuffled)
+    doubts, rows = find_doubts(case)
+    assert (doubts.doubted, doubts.estimated, rows) == (0, 0, ())
+    assert doubts.sentence.startswith("Labels cannot be judged")
+
+
 def test_the_same_case_gives_the_same_doubts():
     assert find_doubts(made_up_case()[0]) == find_doubts(made_up_case()[0])
 

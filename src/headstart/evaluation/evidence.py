@@ -158,6 +158,7 @@ class Operating:
     accuracy_before: float
     cost_before: float | None
     cost_after: float | None
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

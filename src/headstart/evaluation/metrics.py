@@ -301,9 +301,15 @@ def _averages(per_class: Sequence[ClassResult]) -> MacroWeighted:
     )
 
 
+def _counted(row: ClassResult, name: str) -> float | None:
+    """Return a class's value as averages count it: a class that is there but never named has no precision, so 0."""
+    value: float | None = getattr(row, name)
+    return 0.0 if name == "precision" and value is None and row.support else value
+
+
 def _average(per_class: Sequence[ClassResult], weights: Sequence[int]) -> Averages:
     def mean(name: str) -> float | None:
-        values = [getattr(row, name) for row in per_class]
+        values = [_counted(row, name) for row in per_class]
         present = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
         total = sum(weight for _, weight in present)
         return sum(value * weight for value, weight in present) / total if total else None

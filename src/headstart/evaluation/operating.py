@@ -77,7 +77,7 @@ def _precise_from(target: float, right: NDArray[np.bool_], scores: Floats) -> fl
     answer more makes up for it, so that the target holds on average on new images. (R. F. Barber and E. J. Candes,
     Annals of Statistics 43 (2015) 2055-2085, add the same 1 to keep a share of false discoveries.) Where answers are
     too few for that, the threshold that comes nearest to it is taken of those that reach the target as seen, with ten
-    answers or more.
+    answers or more; a class with fewer answers in all stays as it is where they reach the target.
     """
     order = np.argsort(-scores, kind="stable")
     falling, answers = scores[order], np.arange(1, len(order) + 1)
@@ -87,6 +87,8 @@ def _precise_from(target: float, right: NDArray[np.bool_], scores: Floats) -> fl
     reached = np.flatnonzero(ends & (hits >= target * answers - 1e-9))
     careful = (hits[reached] - 1) / answers[reached]
     kept = np.flatnonzero(careful >= target - 1e-9)
+    if len(order) < FEWEST_ANSWERS and len(order) - 1 in reached:
+        return 0.0
     if not len(kept) and (not len(reached) or answers[reached[careful.argmax()]] < FEWEST_ANSWERS):
         return NEVER
     last = reached[kept[-1] if len(kept) else careful.argmax()]

@@ -10,35 +10,47 @@ from numpy.typing import NDArray
 from headstart.evaluation.calibration import calibrated, fit_temperature
 from headstart.evaluation.evidence import LabelDoubts
 from headstart.evaluation.labels import Doubts, doubt_labels
+from headstart.evaluation.significance import mcnemar_mid_p
 from headstart.recipe.lists import DROP, RELABEL
 from headstart.runs.folder import DoubtRow
 from headstart.study.case import Case, OutOfFold
 from headstart.study.neighbours import neighbour_evidence
 
 DIGITS = 4
+LEVEL = 0.05
+UNABLE = "Labels cannot be judged: the best candidate was not shown to beat always naming the commonest class."
 
 
 def find_doubts(case: Case) -> tuple[LabelDoubts, tuple[DoubtRow, ...]]:
     """Return how many labels are probably wrong, and the rows of the list, most doubtful first.
 
-    Only images that the study learned from are looked at: leaving out test images that a network disagrees with would
-    flatter its test. The probabilities are the best candidate's out of fold, joined with what the neighbours of each
-    image in feature space are. Images whose label this study's own list has corrected are not doubted again; they stand
-    at the end with their action, and so do those that were left out, so that the new list says all that the old one
-    said.
+    Only images that validated are looked at: leaving out test images that a network disagrees with would flatter its
+    test. The probabilities are the best candidate's out of fold, joined with what the neighbours of each image in
+    feature space are; a candidate that is no better than the commonest class cannot doubt anything. Images whose label
+    this study's own list has corrected are not doubted again; they stand at the end with their action, and so do those
+    that were left out, so that the new list says all that the old one said.
     """
     said = case.out_of_fold(case.best)
     found = doubt_labels(said.labels, doubting_probabilities(said, neighbour_evidence(case, said.rows)))
-    rows = tuple(_rows(case, said, found))
+    able = _is_able(said)
+    rows = tuple(_rows(case, said, found)) if able else ()
     doubts = LabelDoubts(
         candidate=case.best,
         images=found.images,
         doubted=len(rows),
-        estimated=found.wrong,
-        estimated_share=found.wrong_share,
-        sentence=_sentence(found, len(rows)),
+        estimated=found.wrong if able else 0,
+        estimated_share=found.wrong_share if able else 0.0,
+        sentence=_sentence(found, len(rows)) if able else UNABLE,
     )
     return doubts, (*rows, *_corrected(case))
+
+
+def _is_able(said: OutOfFold) -> bool:
+    """Tell whether a candidate beats always naming the commonest class out of fold (McNemar's mid-p below 5 %)."""
+    right = said.logits.argmax(axis=1) == said.labels
+    named = said.labels == np.bincount(said.labels).argmax()
+    gained, lost = int(np.sum(right & ~named)), int(np.sum(named & ~right))
+    return gained > lost and mcnemar_mid_p(gained, lost) < LEVEL
 
 
 def doubting_probabilities(said: OutOfFold, evidence: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -74,10 +86,10 @@ def _corrected(case: Case) -> Iterator[DoubtRow]:
 
 def _sentence(found: Doubts, listed: int) -> str:
     if not found.wrong:
-        return f"No label of the {found.images:,} images that the study learned from looks wrong."
+        return f"No label of the {found.images:,} images that validated looks wrong."
     labels = "1 label" if found.wrong == 1 else f"{found.wrong:,} labels"
     return (
-        f"About {labels} of the {found.images:,} images that the study learned from may be wrong "
+        f"About {labels} of the {found.images:,} images that validated may be wrong "
         f"({100 * found.wrong_share:.1f} %). {_listed(listed)}, the most doubtful first. Look before you change one: "
         "images that are hard to tell are among them."
     )

@@ -51,7 +51,8 @@ def gather(case: Case) -> tuple[Evidence, Answering]:
         label_doubts=doubts,
         changes=_measured(case, "changes", lambda: changes(case)),
     )
-    thresholds, costs = thresholds_and_costs(case, temperature)
+    rule = _measured(case, "thresholds", lambda: thresholds_and_costs(case, temperature))
+    thresholds, costs = rule or ((), ())
     return evidence, Answering(temperature, detector, thresholds, costs)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headstart.evaluation.calibration import calibrated
 from headstart.evaluation.evidence import Interval, Operating, OperatingPoint
 from headstart.evaluation.intervals import wilson_interval
-from headstart.evaluation.operating import Cost, Threshold, answered, cost_matrix, threshold_for
+from headstart.evaluation.operating import NEVER, Cost, Threshold, answered, cost_matrix, threshold_for
 from headstart.study.asked import Target, targets_and_costs
 from headstart.study.calibration import unseen_logits
 from headstart.study.case import Case
@@ -70,6 +70,10 @@ def _with_costs(case: Case, costs: Sequence[Cost], test: Scored) -> Operating:
         accuracy_before=float(np.mean(before == test.labels)),
         cost_before=float(matrix[test.labels, before].mean()),
         cost_after=float(matrix[test.labels, answers].mean()),
+        sentence=(
+            f"With the given costs an answer costs {matrix[test.labels, answers].mean():.3f} on average on the test "
+            f"images, against {matrix[test.labels, before].mean():.3f} for the most probable class."
+        ),
     )
 
 
@@ -88,6 +92,24 @@ def _with_targets(case: Case, targets: Sequence[Target], seen: Scored, test: Sco
         accuracy_before=float(np.mean(test.scores.argmax(axis=1) == test.labels)),
         cost_before=None,
         cost_after=None,
+        sentence=" ".join(map(_sentence, points)),
+    )
+
+
+def _sentence(point: OperatingPoint) -> str:
+    """Return what became of a target on the test images."""
+    target = f"{point.kind} of at least {100 * point.target:g} %"
+    if point.threshold == NEVER:
+        return f"{point.class_} is never named: no threshold reached a {target} with ten answers or more."
+    precise = point.kind == "precision"
+    found = point.test_precision if precise else point.test_recall
+    interval = point.test_precision_ci95 if precise else point.test_recall_ci95
+    if found is None or interval is None:
+        return f"{point.class_}: a {target} was asked for; the test images cannot tell."
+    low, high = (f"{100 * end:.1f}" for end in interval)
+    return (
+        f"{point.class_}: a {target} was asked for; on the test images it is {100 * found:.1f} % "
+        f"(95 % interval {low} to {high})."
     )
 
 
