@@ -138,7 +138,7 @@ def _dataclass_from_plain(kind: type[T], value: dict[str, Any]) -> T:
     known = {name.rstrip("_"): name for name in hints}
     unknown = sorted(set(value) - set(known))
     if unknown:
-        raise TypeError(f"{kind.__name__}: unknown key {unknown[0]!r}")
+        raise TypeError(f"{kind.__name__}: unknown key {unknown[0]!r}, perhaps of a newer headstart")
     return kind(**{known[key]: from_plain(hints[known[key]], item) for key, item in value.items()})
 
 

@@ -105,6 +105,10 @@ def print_audit(found: Audit) -> None:
         print(f"Colour modes: {', '.join(f'{mode} {count:,}' for mode, count in found.colour_modes.items())}.")
     for warning in found.warnings or ("Nothing was found that should worry you.",):
         print(f"\n- {warning}")
+    if found.sizes and found.sizes.small:
+        print(
+            f"\n{found.sizes.small:,} images have a side below 64 pixels: near copies were not looked for among them."
+        )
     for title, lines in _findings(found):
         if lines:
             more = f"\n  and {len(lines) - SHOWN_FINDINGS:,} more (--json lists all)" * (len(lines) > SHOWN_FINDINGS)
@@ -164,7 +168,7 @@ def print_result(summary: Summary) -> None:
 
 def _warnings(summary: Summary) -> Iterator[str]:
     """Yield what may be wrong with the images or flattering in the numbers."""
-    if summary.label_doubts and summary.label_doubts.doubted:
+    if summary.label_doubts:
         yield summary.label_doubts.sentence
     if summary.optimism:
         yield summary.optimism.sentence

@@ -145,6 +145,63 @@ def test_twenty_finalists_with_102_classes_take_seconds():
     assert len(found) == 5 * 19
 
 
+def named(labels, wrong, *, classes=3, sure=0.9):
+    """Return probabilities that name the label, but the next class for the images listed."""
+    says = labels.copy()
+    says[wrong] = (says[wrong] + 1) % classes
+    return np.where(np.eye(classes)[says] == 1, sure, (1 - sure) / (classes - 1))
+
+
+def test_four_discordant_images_of_thirteen_decide_nothing():
+    """All four speak for the first, which the bootstrap alone would take for proof: p 0.003 against McNemar's 0.06."""
+    labels = np.repeat([0, 1, 2], [4, 4, 5])
+    pair = {"best": named(labels, []), "other": named(labels, [0, 4, 8, 9])}
+    found = compare_on_test("best", labels, pair, seed=0)
+    assert row(found, "paired bootstrap", "accuracy", "other").p_adjusted < 0.05
+    assert {one.verdict for one in found} == {"undecided"}
+
+
+@pytest.mark.parametrize(("discordant", "verdict"), [(4, "undecided"), (5, "a"), (40, "a")])
+def test_accuracy_is_decided_by_mcnemar_alone(discordant, verdict):
+    labels = np.arange(300) % 3
+    pair = {"best": named(labels, []), "other": named(labels, np.arange(discordant))}
+    found = compare_on_test("best", labels, pair, seed=0)
+    assert row(found, "McNemar", "accuracy", "other").verdict == verdict
+    bootstrap = row(found, "paired bootstrap", "accuracy", "other")
+    assert (bootstrap.verdict, bootstrap.p_adjusted < 0.05) == (verdict, True)
+
+
+@pytest.mark.parametrize(("discordant", "verdict"), [(9, "undecided"), (10, "a")])
+def test_fewer_than_ten_images_decide_no_mean_over_classes(discordant, verdict):
+    labels = np.arange(300) % 3
+    pair = {"best": named(labels, []), "other": named(labels, np.arange(discordant))}
+    found = row(compare_on_test("best", labels, pair, seed=0), "paired bootstrap", "balanced_accuracy", "other")
+    assert found.p_adjusted < 0.05
+    assert found.verdict == verdict
+
+
+def test_a_class_of_four_images_decides_no_mean_over_classes():
+    """The same 60 images wrong; only the loss, which is no mean over classes, and accuracy are still decided."""
+    for rare, decided in ((4, {"accuracy", "loss"}), (5, {"accuracy", "loss", "balanced_accuracy", "auc"})):
+        labels = np.repeat([0, 1, 2], [150, 150, rare])
+        pair = {"best": named(labels, []), "other": named(labels, np.arange(120, 180))}
+        found = compare_on_test("best", labels, pair, seed=0)
+        assert {one.measure for one in found if one.verdict == "a"} == decided
+        assert {one.measure for one in found if one.p_adjusted < 0.05} >= {"balanced_accuracy", "auc"}
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (4, 4, 4), (60, 1, 1), (60, 2, 2), (60, 5, 5), (3,) * 8, (10, 10, 10)])
+def test_false_alarms_on_few_images(sizes, monkeypatch):
+    """Two equally good candidates; among 500 simulations the share strays by one point (one standard error)."""
+    monkeypatch.setattr("headstart.evaluation.significance.DRAWS", 500)
+    labels, alarms = np.repeat(np.arange(len(sizes)), sizes), {}
+    for seed in range(500):
+        pair = {name: spoken(labels, 2.0, classes=len(sizes), seed=2 * seed + place) for place, name in enumerate("ab")}
+        for one in compare_on_test("a", labels, pair, seed=seed):
+            alarms.setdefault((one.method, one.measure), []).append(one.verdict != "undecided")
+    assert max(np.mean(ones) for ones in alarms.values()) <= 0.09
+
+
 def test_images_to_decide_is_stricter_for_many_pairs(said):
     labels, scores = said
     right = {name: one.argmax(axis=1) == labels for name, one in scores.items()}
@@ -188,6 +245,32 @@ def test_interval_p_value_and_posterior_of_folds_agree():
     assert adjusted == pytest.approx(multipletests(raw, method="holm")[1])
 
 
+def test_finalists_and_others_are_families_of_their_own():
+    random = np.random.default_rng(5)
+    folds = {"best": FOLDS["best"]} | {f"c{place}": tuple(0.94 + random.normal(0, 0.01, 5)) for place in range(20)}
+    finalists = ("best", "c7", "c3", "c12")
+    found = compare_on_folds("best", folds, 0.25, 0.01, finalists=finalists)
+    assert [one.b for one in found] == [name for name in folds if name != "best"]
+    for inside in (True, False):
+        family = [one for one in found if (one.b in finalists) == inside]
+        expected = multipletests([one.p_value for one in family], method="holm")[1]
+        assert [one.p_adjusted for one in family] == pytest.approx(expected)
+    everyone = compare_on_folds("best", folds, 0.25, 0.01, finalists=folds)
+    assert everyone == compare_on_folds("best", folds, 0.25, 0.01)
+
+
+def test_many_candidates_do_not_hide_a_worse_finalist():
+    """A finalist 3 points worse over five folds, beside 78 more candidates: shown in most of 100 studies, not in 8."""
+    random, shown = np.random.default_rng(0), {"finalists": 0, "all": 0}
+    for _ in range(100):
+        best = 0.95 + random.normal(0, 0.008, 5)
+        folds = {"best": best} | {f"c{place}": best - random.normal(0.03, 0.01, 5) for place in range(79)}
+        for name, finalists in (("finalists", ("best", "c0")), ("all", None)):
+            shown[name] += compare_on_folds("best", folds, 0.25, 0.01, finalists=finalists)[0].verdict == "a"
+    assert shown["finalists"] >= 85
+    assert shown["all"] <= 25
+
+
 def test_what_counts_as_equal_is_the_users_choice():
     pair = {name: FOLDS[name] for name in ("best", "near")}
     [strict], [loose] = (compare_on_folds("best", pair, 0.25, share) for share in (0.0005, 0.01))
@@ -218,3 +301,46 @@ def test_friedman_needs_three_candidates_and_two_rounds():
     assert friedman({name: FOLDS[name] for name in ("best", "far")}) is None
     assert friedman({name: values[:1] for name, values in FOLDS.items()}) is None
     assert friedman({}) is None
+
+
+def accuracies(repeats, images=100, simulations=300):
+    """Return accuracies ``(candidates, rounds, simulations)`` of three equally good procedures over five folds.
+
+    Points in 15 dimensions, two classes: the nearest class mean on five coordinates each, which all tell as much.
+    """
+    random, labels = np.random.default_rng(17), np.arange(images) % 2
+    points = random.normal(size=(simulations, images, 15)) + 0.35 * (2 * labels - 1)[:, None]
+    found = [[], [], []]
+    for _ in range(repeats):
+        folds = random.permutation(images // 2)[np.arange(images) // 2] % 5
+        for held_out in (folds == fold for fold in range(5)):
+            means = [points[:, ~held_out & (labels == k)].mean(axis=1, keepdims=True) for k in (0, 1)]
+            closer = (points[:, held_out] - means[0]) ** 2 - (points[:, held_out] - means[1]) ** 2
+            for place, one in enumerate(found):
+                says = closer[:, :, 5 * place : 5 * place + 5].sum(axis=2) > 0
+                one.append((says == labels[held_out]).mean(axis=1))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("repeats", [1, 3, 6])
+def test_repeats_raise_no_false_alarms_of_friedman(repeats):
+    """Repeats show the same images again: as blocks of their own they raise alarms, so only the first one counts."""
+    values, repeat_of = accuracies(repeats), np.arange(5 * repeats) // 5
+
+    def alarms(rounds):
+        tests = [friedman(dict(zip("abc", values[:, :, one], strict=True)), rounds) for one in range(values.shape[2])]
+        assert {one.blocks for one in tests} == {5 if rounds is not None else 5 * repeats}
+        return np.mean([one.p_value < 0.05 for one in tests])
+
+    assert alarms(repeat_of) <= 0.09
+    if repeats > 1:
+        assert alarms(None) > 0.2
+
+
+def test_friedman_of_the_first_repeat_is_that_of_its_rounds():
+    twice = {name: values + values[::-1] for name, values in FOLDS.items()}
+    assert friedman(twice, [0] * 5 + [1] * 5) == friedman(FOLDS)
+    assert friedman(twice).blocks == 10
+    # hold-outs: every repeat is a single round
+    assert friedman(FOLDS, range(5)) is None
+    assert friedman({}, [0, 1]) is None

@@ -19,6 +19,7 @@ from headstart.evaluation.significance import (
     friedman_test,
     holm,
     images_needed,
+    images_that_carry,
     macro_area,
     mcnemar_exact,
     mcnemar_mid_p,
@@ -163,9 +164,24 @@ def test_bootstrap_has_the_mean_and_spread_that_theory_gives():
     random = np.random.default_rng(5)
     labels, values = np.repeat([0, 1, 2, 3], [40, 7, 3, 1]), random.normal(size=(51, 2))
     drawn = paired_bootstrap(labels, values, seed=0, draws=20_000)
-    spread = sum(np.sum(labels == k) * values[labels == k].var(axis=0, ddof=1) for k in range(3))
+    # the class of one image is drawn together with the smallest of the others
+    strata = [labels == 0, labels == 1, labels >= 2]
+    spread = sum(one.sum() * values[one].var(axis=0, ddof=1) for one in strata)
     np.testing.assert_allclose(drawn.mean(axis=0), values.sum(axis=0), atol=0.2)
     np.testing.assert_allclose(drawn.var(axis=0), spread, rtol=0.04)
+
+
+def test_classes_of_one_image_each_do_not_hide_their_spread():
+    values = np.random.default_rng(19).normal(size=(30, 1))
+    alone = paired_bootstrap(np.arange(30), values, seed=0)
+    np.testing.assert_array_equal(alone, paired_bootstrap(np.zeros(30, int), values, seed=0))
+    assert alone.std() == pytest.approx(np.sqrt(30) * values.std(ddof=1), rel=0.05)
+
+
+def test_a_difference_is_carried_by_the_discordant_images():
+    right = np.array([1, -1, 1, 1, 0, 0, 0, 0]) / 8
+    heavy = np.array([100, 1, 1, 1, 0, 0, 0, 0.0])
+    np.testing.assert_allclose(images_that_carry(np.stack([right, heavy, 0 * right], axis=1)), [4, 103**2 / 10003, 0])
 
 
 def test_bootstrap_is_seeded_and_may_come_in_blocks(monkeypatch):

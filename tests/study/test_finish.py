@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from headstart.api import Settings
 from headstart.evaluation.evidence import Evidence
 from headstart.evaluation.summary import Summary
 from headstart.runs.folder import RunFolder
+from headstart.study.finish import count_alike
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,14 @@ def test_friedman_has_every_candidate_that_finished(summary):
         assert summary.friedman is None
     else:
         assert list(summary.friedman.candidates) == done
+
+
+def test_images_that_share_a_group_are_counted():
+    rows = tuple(SimpleNamespace(group=name) for name in ("", "", "cat 1", "cat 1", "cat 2", "cat 2", "cat 3"))
+    parts = SimpleNamespace(rows=rows)
+    assert count_alike(parts, np.arange(7)) == 4
+    assert count_alike(parts, np.array([0, 1, 2, 4, 6])) == 0
+    assert count_alike(parts, np.array([2, 3, 4])) == 2
 
 
 def test_verdict_and_recommendation_are_about_the_finalists(summary):

@@ -7,6 +7,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from headstart.data.audit import Leak
+from headstart.data.table import NearGroup
 from headstart.study.leaks import leak_effect
 
 PATHS = tuple(f"test/{number}.png" for number in range(10))
@@ -14,11 +15,11 @@ LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
 GUESSES = np.array([0, 0, 0, 1, 1, 1, 1, 1, 0, 0])
 
 
-def case_with(*leaks):
+def case_with(*leaks, near=()):
     block = SimpleNamespace(paths=PATHS, labels=LABELS, probabilities=np.eye(2)[GUESSES])
     return SimpleNamespace(
         best="winner",
-        plan=SimpleNamespace(audit=SimpleNamespace(leaks=leaks)),
+        plan=SimpleNamespace(audit=SimpleNamespace(leaks=leaks), table=SimpleNamespace(near=near)),
         test_of={"winner": block}.__getitem__,
     )
 
@@ -46,3 +47,11 @@ def test_where_every_test_image_leaked_nothing_is_left_to_judge():
     effect = leak_effect(case_with(Leak("near", (*PATHS, "train/a.png"), ("train", "test"))))
     assert (effect.leaked, effect.accuracy) == (10, 0.6)
     assert effect.accuracy_without is effect.accuracy_without_ci95 is None
+
+
+def test_chains_too_long_to_be_joined_do_not_count():
+    chain = ("test/0.png", "test/1.png", "test/2.png", "train/a.png")
+    leaks = (Leak("near", chain, ("train", "test")), Leak("exact", ("test/1.png", "train/b.png"), ("train", "test")))
+    assert leak_effect(case_with(*leaks)).leaked == 3
+    assert leak_effect(case_with(*leaks, near=(NearGroup(chain, joined=True),))).leaked == 3
+    assert leak_effect(case_with(*leaks, near=(NearGroup(chain, joined=False),))).leaked == 1

@@ -98,6 +98,47 @@ def test_the_one_ahead_is_named_first_so_that_the_difference_is_positive():
     assert found.startswith("MobileNet (learning rate 0.001) did best")
 
 
+def one_pair(only_best, only_other, *, images=734, others=()):
+    """Return the standing of two finalists told apart by so many images, beside others."""
+    both = images - only_best - only_other
+    best = said(only_other, images=images, shift=both)
+    other = said(only_best, images=images, shift=both + only_other)
+    return standing((RESNET, best), (MOBILENET, other), *others, images=images, test_folds=False)
+
+
+def test_an_interval_that_leaves_zero_out_beside_no_verdict_is_explained():
+    case = one_pair(41, 24, images=300)
+    [row] = case.tested("undecided")
+    assert row.p_adjusted > 0.05 or row.ci95[0] <= 0
+    case = one_pair(8, 2, images=20)
+    [row] = case.tested("undecided")
+    assert (row.ci95[0] > 0, row.p_adjusted) == (True, pytest.approx(0.0654, abs=1e-4))
+    assert "95 % interval 0.0 to 54.5, which just leaves 0 out, but the test decides: p is 0.065)" in verdict(case)
+
+
+def test_an_interval_that_holds_zero_beside_a_verdict_is_explained():
+    case = one_pair(12, 4)
+    [row] = case.tested("a")
+    assert row.ci95[0] < 0 < row.ci95[1] and row.p_adjusted < 0.05
+    assert (
+        "MobileNet was right less often there, by more than chance explains (difference 1.1 points, 95 % interval 0.0 "
+        "to 2.2, which just holds 0, but the test decides: p is 0.049)."
+    ) in verdict(case)
+
+
+def test_an_interval_is_of_its_pair_alone():
+    far = [(candidate("vgg16", rate=rate), said(160)) for rate in (1e-2, 1e-3, 1e-4)]
+    case = one_pair(20, 7, others=far)
+    [row] = case.tested("undecided")
+    assert (row.ci95[0] > 0 and row.p_value < 0.05 < row.p_adjusted) or len(case.tested("a")) == 4
+    words = "but that is of this pair alone: with all pairs counted p is 0.0"
+    case = one_pair(20, 8, others=[(one, said(24, shift=40)) for one, _ in far])
+    lone = dataclasses.replace(case, comparison=[one for one in case.comparison if one.b == MOBILENET.id])
+    [row] = lone.tested("undecided")
+    assert row.ci95[0] > 0 and row.p_value < 0.05 < row.p_adjusted
+    assert words in verdict(lone)
+
+
 def test_equal_ones_need_no_number_of_images():
     found = verdict(standing(BEST, (MOBILENET, said(19, shift=100))))
     assert "cannot be told apart on 734 test images (difference 0.0 points, 95 % interval" in found
@@ -235,6 +276,20 @@ def test_who_is_worse_on_the_folds_is_not_recommended():
     assert recommend(standing(BEST, worse, test_folds=False)).candidate == worse[0].id
 
 
+def test_many_other_candidates_do_not_make_a_worse_finalist_look_alike():
+    """20 candidates more on the folds: over all of them Holm would leave the smaller finalist undecided."""
+    worse = (candidate("mobilenet", folds=(0.935, 0.90, 0.94, 0.93, 0.92)), NEAR[1])
+    case = standing(BEST, worse, test_folds=False)
+    folds = {one.id: one.cv.accuracy.folds for one in case.ranked} | {
+        f"more {place}": tuple(0.90 + 0.001 * place + 0.01 * np.sin(place + np.arange(5))) for place in range(20)
+    }
+    chosen = []
+    for finalists in ([one.id for one in case.ranked], None):
+        rows = compare_on_folds(RESNET.id, folds, 0.25, 0.01, finalists=finalists)
+        chosen.append(recommend(dataclasses.replace(case, comparison=[*case.comparison, *rows])).candidate)
+    assert chosen == [RESNET.id, worse[0].id]
+
+
 def test_who_ranks_the_images_worse_is_not_recommended():
     random = np.random.default_rng(0)
     sure = random.uniform(0.5, 1.0, len(NEAR[1]))[:, None]
@@ -276,3 +331,22 @@ def test_estimands_say_what_each_interval_is_about():
     assert {kind: text for kind, text in single.items() if kind != "cv"} == {
         kind: text for kind, text in found.items() if kind != "cv"
     }
+
+
+def test_estimands_say_that_images_of_a_group_count_as_independent():
+    alone = Sizes(rounds=1, training=2000, validation=936, test=734)
+    grouped = dataclasses.replace(alone, alike_in_validation=80, alike_in_test=1120)
+    plain, found = estimands(alone), estimands(grouped)
+    assert not any("group" in text for text in plain.values())
+    for key in ("test", "bootstrap", "difference"):
+        assert found[key].startswith(plain[key])
+        assert " 1,120 of the 734 test images share a group with another one" in found[key]
+        assert found[key].endswith("so intervals on them are too narrow and p-values too small.")
+    assert " 80 of them share a group with another one" in found["cv"]
+    # groups never fall on two sides of a fold
+    assert "group" not in estimands(dataclasses.replace(grouped, rounds=5))["cv"]
+
+
+def test_estimands_say_that_intervals_of_differences_are_of_their_pair_alone():
+    found = estimands(Sizes(rounds=5, training=2349, validation=587, test=734))["difference"]
+    assert "An interval is of its pair alone; the verdict follows the test, which is adjusted" in found

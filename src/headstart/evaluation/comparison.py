@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ SURE = 0.95
 # With 20 to 100 discordant images the exact test has 2 to 4 false alarms in 100 where 5 are allowed, mid-p 4 to 5.
 FEW_DISCORDANT = 100
 DRAWS_PER_PAIR = 100
+# Below, the bootstrap and DeLong's test have up to 11 false alarms in 100 where 5 are allowed; from there on 2 to 7.
+FEWEST_THAT_CARRY = 10
+# In a mean over classes a small one counts in full, and its few images hardly show how much they spread.
+SMALLEST_CLASS = 5
+OVER_CLASSES = ("balanced_accuracy", "auc")
 
 UNITS = {
     "accuracy": "share of images",
@@ -42,6 +48,10 @@ def compare_on_test(
     exact); the paired bootstrap of accuracy, balanced accuracy and loss; DeLong's test of the macro area under the ROC
     curve, where it exists. P-values are adjusted by Holm over the pairs of one test and measure.
 
+    McNemar's test alone decides on accuracy; the bootstrap of accuracy follows it or is undecided. The other measures
+    are undecided where fewer than 10 images carry the difference (``images_that_carry``), and the means over classes
+    also where a class has fewer than 5 images: there these tests raise false alarms.
+
     Args:
         best: a key of ``probabilities``.
         labels: true class of every image, ``(images,)``.
@@ -50,17 +60,15 @@ def compare_on_test(
 
     Returns:
         Row after row of one test and measure, candidates in the order given. The verdict is ``a`` or ``b`` (who is
-        better) where the adjusted p-value is below 5 %, else ``undecided``.
+        better) where the adjusted p-value is below 5 % and that is not too few, else ``undecided``.
     """
     scores = {name: np.asarray(one, dtype=np.float64) for name, one in probabilities.items()}
-    others = [name for name in scores if name != best]
-    if not others:
+    tested = _Tested(best, tuple(name for name in scores if name != best), labels, scores)
+    if not tested.others:
         return ()
-    return (
-        *compare_accuracy(best, labels, probabilities),
-        *_bootstrapped(best, others, labels, scores, seed=seed),
-        *_decided(_areas(best, others, labels, scores)),
-    )
+    accuracy = compare_accuracy(best, labels, probabilities)
+    decided = np.array([row.verdict != "undecided" for row in accuracy])
+    return (*accuracy, *_bootstrapped(tested, decided, seed), *_areas(tested))
 
 
 def compare_accuracy(
@@ -71,43 +79,59 @@ def compare_accuracy(
 
 
 def compare_on_folds(
-    best: str, folds: Mapping[str, Sequence[float]], test_share: float, equivalence: float
+    best: str,
+    folds: Mapping[str, Sequence[float]],
+    test_share: float,
+    equivalence: float,
+    *,
+    finalists: Collection[str] | None = None,
 ) -> tuple[Comparison, ...]:
     """Compare the best candidate with every other one over the same rounds of cross-validation.
 
-    The corrected resampled t-test, adjusted by Holm over the pairs, with its interval, and the posterior of the
-    Bayesian correlated t-test.
+    The corrected resampled t-test, adjusted by Holm, with its interval, and the posterior of the Bayesian correlated
+    t-test. The pairs with finalists are one family and those with all others a second one: the recommendation asks for
+    the finalists only, and many others would hide that one of them is worse.
 
     Args:
         best: a key of ``folds``.
         folds: of every candidate the accuracy of each round, in the same order, ``(rounds,)``.
         test_share: validation images per training image of a round, above 0: 0.25 for five folds.
         equivalence: differences in accuracy up to this share do not matter.
+        finalists: who belongs to the first family; None: all.
 
     Returns:
-        One row per other candidate; none for a single round. The verdict is ``a`` or ``b`` (who is better) where the
-        adjusted p-value is below 5 %, else ``equal`` where they are equal in practice with more than 95 % probability,
-        else ``undecided``.
+        One row per other candidate, in the order given; none for a single round. The verdict is ``a`` or ``b`` (who is
+        better) where the adjusted p-value is below 5 %, else ``equal`` where they are equal in practice with more than
+        95 % probability, else ``undecided``.
     """
     if len(folds[best]) < 2:
         return ()
     rows = [_over_folds(best, other, folds, test_share, equivalence) for other in folds if other != best]
-    return tuple(_decided(rows))
+    families = [
+        [row for row in rows if (finalists is None or row.b in finalists) == inside] for inside in (True, False)
+    ]
+    decided = {row.b: row for family in families for row in _decided(family)}
+    return tuple(decided[row.b] for row in rows)
 
 
-def friedman(folds: Mapping[str, Sequence[float]]) -> Friedman | None:
+def friedman(folds: Mapping[str, Sequence[float]], repeats: Sequence[int] | None = None) -> Friedman | None:
     """Return Friedman's test with Nemenyi's critical difference, over the rounds of three or more candidates.
 
-    Rounds stand where J. Demsar, J. Mach. Learn. Res. 7 (2006) 1-30 has data sets. Their training sets overlap, so the
-    result holds for these images, and p is somewhat too small for others.
+    Rounds stand where J. Demsar, J. Mach. Learn. Res. 7 (2006) 1-30 has data sets. Only those of the first repeat: in
+    it every image validates once, while further repeats show the same images again, and as blocks of their own they
+    would raise alarms in 20 of 100 studies of equal candidates (two repeats) to 74 (ten). The training sets of one
+    repeat overlap too, so the result holds for these images, and p is somewhat too small for others.
 
     Args:
         folds: of every candidate the accuracy of each round, in the same order, ``(rounds,)``.
+        repeats: the repeat of each round, ``(rounds,)``; None: all rounds are of one.
 
     Returns:
-        None for fewer than three candidates or two rounds.
+        None for fewer than three candidates or two rounds in the first repeat.
     """
     values = np.array(list(folds.values()), dtype=np.float64).T
+    if repeats is not None and values.size:
+        values = values[np.asarray(repeats) == min(repeats)]
     if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 3:
         return None
     blocks, candidates = values.shape
@@ -152,24 +176,58 @@ def _mcnemar(best: str, other: str, labels: Integers, scores: Mapping[str, NDArr
     return _row(best, other, "McNemar mid-p" if few else "McNemar exact", "accuracy", outcome)
 
 
-def _bootstrapped(
-    best: str, others: Sequence[str], labels: Integers, scores: Mapping[str, Floats], *, seed: int
-) -> list[Comparison]:
-    """Return one row per measure and pair; all of them look at the same draws."""
-    measures = {name: _contributions(labels, one) for name, one in scores.items()}
-    values = np.concatenate([measures[best] - measures[other] for other in others], axis=1)
-    # p-values cannot fall below 2 / draws: enough draws, that many pairs can still be decided
-    draws = max(significance.DRAWS, DRAWS_PER_PAIR * len(others))
-    drawn = significance.paired_bootstrap(labels, values, seed=seed, draws=draws)
-    found, names = np.round(values.sum(axis=0), 12) + 0.0, ("accuracy", "balanced_accuracy", "loss")
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tested:
+    """What candidates said of the same test images: labels ``(images,)``, scores ``(images, classes)`` of each."""
+
+    best: str
+    others: tuple[str, ...]
+    labels: Integers
+    scores: Mapping[str, Floats]
+
+    @property
+    def has_small_class(self) -> bool:
+        """Whether a class has too few images to show its spread."""
+        return bool(np.unique(self.labels, return_counts=True)[1].min() < SMALLEST_CLASS)
+
+    def is_enough(self, measure: str, values: Floats) -> NDArray[np.bool_]:
+        """Tell of every pair whether the images can decide on a measure; ``values`` are ``(images, pairs)``."""
+        enough = significance.images_that_carry(values) >= FEWEST_THAT_CARRY
+        return enough & (measure not in OVER_CLASSES or not self.has_small_class)
+
+
+def _bootstrapped(tested: _Tested, decided: NDArray[np.bool_], seed: int) -> list[Comparison]:
+    """Return one row per measure and pair; all of them look at the same draws.
+
+    ``decided`` says of every pair whether McNemar's test decides it.
+    """
+    measures = {name: _contributions(tested.labels, one) for name, one in tested.scores.items()}
+    values = np.stack([measures[tested.best] - measures[other] for other in tested.others], axis=2)
     rows: list[Comparison] = []
-    for at, measure in enumerate(names):
-        family = []
-        for column, other in zip(range(at, values.shape[1], len(names)), others, strict=True):
-            outcome = significance.bootstrap_test(float(found[column]), drawn[:, column])
-            family.append(_row(best, other, "paired bootstrap", measure, outcome))
-        rows += _decided(family)
+    drawn = _drawn(tested, values, seed)
+    for at, measure in enumerate(("accuracy", "balanced_accuracy", "loss")):
+        found = np.round(values[:, at].sum(axis=0), 12) + 0.0
+        outcomes = [
+            significance.bootstrap_test(float(one), column) for one, column in zip(found, drawn[at], strict=True)
+        ]
+        family = _rows(tested, "paired bootstrap", measure, outcomes)
+        rows += _decided(family, decided if measure == "accuracy" else tested.is_enough(measure, values[:, at]))
     return rows
+
+
+def _drawn(tested: _Tested, values: Floats, seed: int) -> Floats:
+    """Return the differences in every draw, ``(measures, pairs, draws)``, from ``(images, measures, pairs)``."""
+    # p-values cannot fall below 2 / draws: enough draws, that many pairs can still be decided
+    draws = max(significance.DRAWS, DRAWS_PER_PAIR * len(tested.others))
+    drawn = significance.paired_bootstrap(tested.labels, values.reshape(len(values), -1), seed=seed, draws=draws)
+    return drawn.T.reshape(*values.shape[1:], draws)
+
+
+def _rows(tested: _Tested, method: str, measure: str, outcomes: Sequence[Outcome]) -> list[Comparison]:
+    return [
+        _row(tested.best, other, method, measure, outcome)
+        for other, outcome in zip(tested.others, outcomes, strict=True)
+    ]
 
 
 def _contributions(labels: Integers, scores: Floats) -> Floats:
@@ -181,14 +239,15 @@ def _contributions(labels: Integers, scores: Floats) -> Floats:
     return np.stack([right / len(labels), right / sizes[places] / len(sizes), loss / len(labels)], axis=1)
 
 
-def _areas(best: str, others: Sequence[str], labels: Integers, scores: Mapping[str, Floats]) -> list[Comparison]:
-    mine = significance.macro_area(labels, scores[best])
-    rows = []
-    for other in others:
-        its = significance.macro_area(labels, scores[other])
-        if mine is not None and its is not None:
-            rows.append(_row(best, other, "DeLong", "auc", significance.compare_macro_areas(labels, mine, its)))
-    return rows
+def _areas(tested: _Tested) -> list[Comparison]:
+    """Return one row per pair; none where no class has images both inside and outside of it."""
+    mine, *its = [significance.macro_area(tested.labels, tested.scores[name]) for name in (tested.best, *tested.others)]
+    areas = [one for one in its if one is not None]
+    if mine is None or not areas:
+        return []
+    outcomes = [significance.compare_macro_areas(tested.labels, mine, one) for one in areas]
+    values = np.stack([mine.components - one.components for one in areas], axis=1)
+    return _decided(_rows(tested, "DeLong", "auc", outcomes), tested.is_enough("auc", values))
 
 
 def _over_folds(
@@ -220,10 +279,15 @@ def _row(best: str, other: str, method: str, measure: str, outcome: Outcome) -> 
     )
 
 
-def _decided(rows: Sequence[Comparison]) -> list[Comparison]:
-    """Return the rows of one test and measure with their adjusted p-values and verdicts."""
+def _decided(rows: Sequence[Comparison], enough: Sequence[bool] | NDArray[np.bool_] | None = None) -> list[Comparison]:
+    """Return the rows of one family with their adjusted p-values and verdicts, undecided where images are too few."""
     adjusted = significance.holm([1.0 if row.p_value is None else row.p_value for row in rows])
-    return [_judged(row, p_value) for row, p_value in zip(rows, adjusted, strict=True)]
+    judged = [_judged(row, p_value) for row, p_value in zip(rows, adjusted, strict=True)]
+    if enough is None:
+        return judged
+    return [
+        row if one else dataclasses.replace(row, verdict="undecided") for row, one in zip(judged, enough, strict=True)
+    ]
 
 
 def _judged(row: Comparison, adjusted: float) -> Comparison:

@@ -273,8 +273,8 @@ class LabelDoubts:
     candidate: str
     images: int
     doubted: int
-    estimated: int
-    estimated_share: float
+    estimated: int | None
+    estimated_share: float | None
     sentence: str
 
 

@@ -106,7 +106,8 @@ def paired_bootstrap(labels: Integers, values: Floats, *, seed: int, draws: int 
     For a difference of two candidates on the same images ``values`` holds each image's share of it, so that the column
     sums are the differences found. Classes keep their numbers of images, as in a test set that was cut class by class.
     In a class of n images the spread of plain redrawing is too small by (n - 1) / n; it is widened by that factor, as
-    J. N. K. Rao and C. F. J. Wu, J. Am. Stat. Assoc. 83 (1988) 231-241 do (a class of one image shows no spread).
+    J. N. K. Rao and C. F. J. Wu, J. Am. Stat. Assoc. 83 (1988) 231-241 do. A class of one image shows no spread; it is
+    drawn together with the smallest class that has more.
 
     Args:
         labels: class of every image, ``(images,)``.
@@ -117,8 +118,9 @@ def paired_bootstrap(labels: Integers, values: Floats, *, seed: int, draws: int 
     Returns:
         Sums ``(draws, columns)``.
     """
-    order = np.argsort(labels, kind="stable")
-    ordered = np.asarray(labels)[order]
+    strata = _strata(labels)
+    order = np.argsort(strata, kind="stable")
+    ordered = strata[order]
     starts, ends = np.searchsorted(ordered, ordered), np.searchsorted(ordered, ordered, side="right")
     sizes = ends - starts
     spread = np.where(sizes > 1, np.sqrt(sizes / np.maximum(sizes - 1, 1)), 1.0)
@@ -127,6 +129,22 @@ def paired_bootstrap(labels: Integers, values: Floats, *, seed: int, draws: int 
     # rounded, so that draws without any difference count as such
     sums: Floats = np.round(found + (values.sum(axis=0) - widened.sum(axis=0)), 12)
     return sums
+
+
+def images_that_carry(values: Floats) -> Floats:
+    """Return by how many images a difference is carried, ``(columns,)``: (sum of sizes)^2 / sum of squared sizes.
+
+    Where every image counts alike these are the discordant ones; one that outweighs the others makes the number small.
+    Formula: L. Kish, Survey Sampling (1965), for the effective number of unequal weights; 0 without any difference.
+
+    Args:
+        values: what each image contributes to the difference, ``(images, columns)``.
+    """
+    sizes = np.abs(values)
+    squares: Floats = np.sum(sizes**2, axis=0)
+    found: Floats = np.where(squares > 0, sizes.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1), 0.0)
+    # whole numbers must not fall short of themselves
+    return np.round(found, 9)
 
 
 def _times_drawn(starts: Integers, sizes: Integers, draws: int, seed: int) -> Iterator[Floats]:

@@ -38,8 +38,8 @@ def find_doubts(case: Case) -> tuple[LabelDoubts, tuple[DoubtRow, ...]]:
         candidate=case.best,
         images=found.images,
         doubted=len(rows),
-        estimated=found.wrong if able else 0,
-        estimated_share=found.wrong_share if able else 0.0,
+        estimated=found.wrong if able else None,
+        estimated_share=found.wrong_share if able else None,
         sentence=_sentence(found, len(rows)) if able else UNABLE,
     )
     return doubts, (*rows, *_corrected(case))

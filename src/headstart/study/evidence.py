@@ -52,6 +52,10 @@ def gather(case: Case) -> tuple[Evidence, Answering]:
         changes=_measured(case, "changes", lambda: changes(case)),
     )
     rule = _measured(case, "thresholds", lambda: thresholds_and_costs(case, temperature))
+    if rule is None:
+        case.place.progress.say(
+            "The classifier answers the most probable class: targets and costs do not travel in it."
+        )
     thresholds, costs = rule or ((), ())
     return evidence, Answering(temperature, detector, thresholds, costs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from headstart.evaluation.summary import Summary
 from headstart.runs.folder import HistoryRow
 from headstart.study.case import Case
 from headstart.study.judge import validation_share
+from headstart.study.parts import Parts, Rows
 from headstart.study.plan import Plan
 from headstart.study.verdict import Sizes, Standing, estimands, recommend, verdict
 
@@ -40,7 +42,7 @@ def summarise(case: Case, evidence: Evidence, epochs: Sequence[HistoryRow]) -> S
             plan.recipe.published, case.results, case.opened.results, plan.table.classes, epochs=epochs
         ),
         estimands=estimands(_sizes(case)),
-        friedman=friedman(_fold_accuracies(case)),
+        friedman=friedman(_fold_accuracies(case), [one.repeat for one in case.parts.rounds]),
         **{field.name: getattr(evidence, field.name) for field in dataclasses.fields(Evidence)},
     )
 
@@ -60,8 +62,8 @@ def _standing(case: Case) -> Standing:
 
 
 def _on_folds(case: Case) -> tuple[Comparison, ...]:
-    share = validation_share(case.parts.rounds)
-    return compare_on_folds(case.best, _fold_accuracies(case), share, case.protocol.equivalence)
+    share, finalists = validation_share(case.parts.rounds), [one.id for one in case.ranked]
+    return compare_on_folds(case.best, _fold_accuracies(case), share, case.protocol.equivalence, finalists=finalists)
 
 
 def _fold_accuracies(case: Case) -> dict[str, tuple[float, ...]]:
@@ -70,13 +72,21 @@ def _fold_accuracies(case: Case) -> dict[str, tuple[float, ...]]:
 
 
 def _sizes(case: Case) -> Sizes:
-    rounds = case.parts.rounds
+    rounds, parts = case.parts.rounds, case.parts
     return Sizes(
         rounds=len(rounds),
         training=round(float(np.mean([len(one.train) for one in rounds]))),
         validation=round(float(np.mean([len(one.validation) for one in rounds]))),
-        test=len(case.parts.test),
+        test=len(parts.test),
+        alike_in_validation=count_alike(parts, rounds[0].validation),
+        alike_in_test=count_alike(parts, parts.test),
     )
+
+
+def count_alike(parts: Parts, positions: Rows) -> int:
+    """Return how many of the images at these positions share a group with another one of them."""
+    times = Counter(parts.rows[position].group for position in positions)
+    return sum(count for group, count in times.items() if group and count > 1)
 
 
 def _dataset(plan: Plan) -> DatasetSummary:

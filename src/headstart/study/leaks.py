@@ -16,9 +16,11 @@ def leak_effect(case: Case) -> LeakEffect | None:
     """Return the best candidate's test accuracy with and without leaked images; None where nothing leaked.
 
     Leaked are test images with an equal or nearly equal image among the given training or validation images. Without
-    them the accuracy is that on images like the remaining ones; it is None when none remain.
+    them the accuracy is that on images like the remaining ones; it is None when none remain. Groups too large to be
+    joined do not count: they are chains, in which the first and the last image may have little in common.
     """
-    leaked = _leaked_paths(case.plan.audit.leaks)
+    chains = {frozenset(group.paths) for group in case.plan.table.near if not group.joined}
+    leaked = _leaked_paths(leak for leak in case.plan.audit.leaks if frozenset(leak.paths) not in chains)
     block = case.test_of(case.best)
     mine = np.array([path in leaked for path in block.paths], np.bool_)
     if not mine.any():

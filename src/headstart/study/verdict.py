@@ -177,7 +177,23 @@ def _points(row: Comparison) -> str:
     if row.ci95 is None:
         return text
     low, high = sorted(100 * sign * end for end in row.ci95)
-    return f"{text}, 95 % interval {low:.1f} to {high:.1f}".replace("-0.0", "0.0")
+    return f"{text}, 95 % interval {low:.1f} to {high:.1f}".replace("-0.0", "0.0") + _contradiction(row)
+
+
+def _contradiction(row: Comparison) -> str:
+    """Return, where a test and the interval of its difference disagree, which of them counts and why; else nothing.
+
+    They are different formulas, and only the test is adjusted for the number of pairs.
+    """
+    if row.ci95 is None or row.p_value is None or row.p_adjusted is None:
+        return ""
+    is_decided, excludes = row.verdict in ("a", "b"), row.ci95[0] > 0 or row.ci95[1] < 0
+    if is_decided == excludes:
+        return ""
+    if row.p_value < LEVEL <= row.p_adjusted:
+        return f", but that is of this pair alone: with all pairs counted p is {row.p_adjusted:.2g}"
+    touches = "leaves 0 out" if excludes else "holds 0"
+    return f", which just {touches}, but the test decides: p is {row.p_adjusted:.2g}"
 
 
 def _points_of_all(rows: Sequence[Comparison]) -> str:
@@ -348,25 +364,33 @@ def _span(interval: Interval) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Rounds of validation, and images: of a round's training and validation (rounded means), of the test set."""
+    """Rounds of validation, and images: of a round's training and validation (rounded means), of the test set.
+
+    ``alike_in_validation`` (of a hold-out) and ``alike_in_test`` count the images that share a group with another image
+    of the same part.
+    """
 
     rounds: int
     training: int
     validation: int
     test: int
+    alike_in_validation: int = 0
+    alike_in_test: int = 0
 
 
 def estimands(sizes: Sizes) -> dict[str, str]:
-    """Return what each kind of 95 % interval is about, one or two sentences each.
+    """Return what each kind of 95 % interval is about, a few sentences each.
 
     The keys: ``cv`` (intervals of validation), ``test`` (accuracy and the shares of single classes on the test images),
-    ``bootstrap`` (every other measure on the test images) and ``difference`` (comparisons).
+    ``bootstrap`` (every other measure on the test images) and ``difference`` (comparisons). Where images share a group
+    it is said that they count as independent.
     """
+    alike = _alike_images(sizes.alike_in_test, f"of the {sizes.test:,} test images")
     if sizes.rounds == 1:
         validation = (
             f"The share that the classifier trained on {sizes.training:,} images would get right of all images like "
             f"the {sizes.validation:,} that validated it. How much another choice of training images would change is "
-            "not in it."
+            f"not in it.{_alike_images(sizes.alike_in_validation, 'of them')}"
         )
     else:
         validation = (
@@ -378,15 +402,26 @@ def estimands(sizes: Sizes) -> dict[str, str]:
         "cv": validation,
         "test": (
             f"The share that this one finished classifier would get right of all images like the {sizes.test:,} test "
-            "images. Another training could give another classifier; that is not in it."
+            f"images. Another training could give another classifier; that is not in it.{alike}"
         ),
         "bootstrap": (
             "The value that this one finished classifier would have on all images like the test images, with the "
-            "classes as frequent as they are there. The test images were drawn again, class by class."
+            f"classes as frequent as they are there. The test images were drawn again, class by class.{alike}"
         ),
         "difference": (
             "On the test images: how much two finished classifiers differ on all images like these, both having judged "
             "the same ones. On folds: how much two ways of training differ on average, with training images of about "
-            "that number."
+            "that number. An interval is of its pair alone; the verdict follows the test, which is adjusted for the "
+            f"number of pairs.{alike}"
         ),
     }
+
+
+def _alike_images(images: int, whose: str) -> str:
+    """Return what images of one group do to an interval; nothing where there are none."""
+    if not images:
+        return ""
+    return (
+        f" {images:,} {whose} share a group with another one (such as pictures of one object); they count as "
+        "independent images, so intervals on them are too narrow and p-values too small."
+    )
