@@ -56,8 +56,8 @@ RUNS = (
     Run(
         "natural-images-resnet50",
         "natural_images",
-        "run natural-images-resnet50 --data DATA --set train.batch_size=16 --set train.epochs=8 "
-        "--set protocol.final_epochs=8 --set train.optimizer.learning_rate=2e-4 --set train.schedule.kind=cosine",
+        "run natural-images-resnet50 --data DATA --set train.batch_size=16 --set train.optimizer.learning_rate=2e-4 "
+        """--set train.schedule.kind=cosine --set 'augmentation.fresh=["flip"]'""",
     ),
     Run(
         "mnist-vgg16",

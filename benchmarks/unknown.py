@@ -3,7 +3,8 @@
     python benchmarks/unknown.py DATASETS              MobileNet, three seeds, about 5 minutes on two cores
 
 DATASETS holds flower_photos and natural_images, a folder per class each; HEADSTART_WEIGHTS names the folder of weights.
-Flowers are judged against photographs of cars, aeroplanes and motorbikes too.
+The method is chosen on training images; what stands below it is measured on test images, flowers against photographs of
+cars, aeroplanes and motorbikes too.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def judge(data: Path, out: Path, seed: int, strangers: Path | None) -> None:
     assert found is not None, "every study looks for the unknown"
     print(f"{data.name}, seed {seed}: {found.method}, keeps {found.kept:.1%} of the known test images")
     for one in found.methods:
-        print(f"  mean AUROC over the classes left out  {one.method:<24}{one.auroc or 0:8.3f}")
+        print(f"  training images, mean AUROC over the classes left out  {one.method:<24}{one.auroc:8.3f}")
+    print(f"  test images, mean AUROC over the classes left out      {found.method:<24}{found.mean_auroc:8.3f}")
     for trial in (*found.trials, found.folder):
         if trial:
             print(f"  {trial.name:<14}{trial.images:6} images  AUROC {trial.auroc:.3f}  refused {trial.refused:.1%}")

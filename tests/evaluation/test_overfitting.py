@@ -1,5 +1,7 @@
 """Overfitting in numbers and words, on made-up histories."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -34,10 +36,53 @@ def test_a_rise_within_the_spread_of_the_folds_is_none():
     folds = [Course((0.92, 0.91), (0.93, 0.91), turning(18, level=level)) for level in (0.2, 0.3, 0.4)]
     found = overfitting("mobilenet", folds)
     assert found.turned is None
-    assert found.sentence.startswith(
-        "Training and validation stayed together: 92.0 % on training images against 91.0 %"
+    assert found.sentence == (
+        "Training and validation stayed together: 92.0 % on training images against 91.0 % on validation images."
     )
-    assert found.sentence.endswith("nothing was learned by heart that does not hold for new images.")
+
+
+@pytest.mark.parametrize("last", [(0.5, 0.556), (0.85, 0.92), (0.91, 0.9)])
+def test_a_loss_that_turned_is_all_that_is_told_where_training_is_not_ahead(last):
+    found = overfitting("a", [Course((0.83, 0.67), last, np.array([0.5, 0.3, 0.25, 0.4]))])
+    assert found.last_gap == pytest.approx(last[0] - last[1])
+    assert found.sentence == "After epoch 3 of 4 the validation loss rose again: fewer epochs would do."
+
+
+@pytest.mark.parametrize(("train", "validation"), [(0.8, 0.95), (0.48, 0.58)])
+def test_validation_may_do_better_than_training(train, validation):
+    folds = [Course((train, validation), (train, validation), np.array([0.5, 0.3, 0.31]))] * 2
+    words = (
+        f"{100 * train:.1f} % on training images against {100 * validation:.1f} % on validation images. That may come"
+    )
+    found = overfitting("a", folds)
+    assert found.gap == pytest.approx(train - validation) and found.gap < 0
+    assert found.sentence == (
+        f"Validation did better than training: {words} of few validation images, or an epoch chosen by them."
+    )
+    solved = overfitting("a", folds, solved=True)
+    assert solved.sentence == (
+        "The head is solved, not trained in epochs. Validation did better than training: "
+        f"{words} of few validation images."
+    )
+
+
+def test_what_never_learned_is_not_praised():
+    found = overfitting("a", [Course((0.34, 0.33), (0.34, 0.33), np.array([1.1, 1.1, 1.11, 1.1]))] * 3)
+    assert found.sentence.endswith("34.0 % on training images against 33.0 % on validation images.")
+
+
+@pytest.mark.parametrize("solved", [False, True])
+def test_the_words_never_contradict_the_numbers(solved):
+    random = np.random.default_rng(1)
+    for _ in range(300):
+        best, last = random.random((2, 2)).round(2)
+        folds = [Course(tuple(best), tuple(last), 1 + 0.3 * random.random(4)) for _ in range(random.integers(1, 4))]
+        found = overfitting("a", folds, solved=solved)
+        shown = found.gap if found.turned is None else found.last_gap
+        ahead = re.search(r"Training (ran|is) ahead of validation", found.sentence)
+        assert bool(ahead) == (shown > 0.03)
+        assert ("did better than training" in found.sentence) == (found.turned is None and shown < -0.03)
+        assert ("stayed together" in found.sentence) == (found.turned is None and abs(shown) <= 0.03)
 
 
 def test_jitter_between_epochs_is_no_turn():
@@ -60,20 +105,25 @@ def test_a_gap_without_a_turn():
 
 def test_a_loss_that_still_falls_asks_for_more_epochs():
     found = overfitting("a", [Course((0.8, 0.79), (0.8, 0.79), falling(level)) for level in (0.3, 0.31)])
-    assert found.sentence.endswith("still falling at the last epoch (20): more epochs may help.")
+    assert found.sentence.endswith(
+        "validation images. The validation loss was still falling at the last epoch (20): more epochs may help."
+    )
 
 
 def test_a_solved_head_has_one_epoch_and_cannot_turn():
     found = overfitting("a", [Course((0.99, 0.91), (0.99, 0.91), np.array([0.3]))] * 5, solved=True)
     assert found.turned is None and found.epochs == 1
-    assert found.sentence.startswith("The head is solved, not trained in epochs: 99.0 % on training images against")
+    assert found.sentence.startswith(
+        "The head is solved, not trained in epochs. Training is ahead of validation: 99.0 % on training images against"
+    )
     assert "more images may narrow the gap" in found.sentence
     level = overfitting("a", [Course((0.92, 0.91), (0.92, 0.91), np.array([0.3]))] * 5, solved=True)
-    assert level.sentence.endswith("nothing was learned by heart that does not hold for new images.")
+    assert level.sentence.endswith("stayed together: 92.0 % on training images against 91.0 % on validation images.")
 
 
 def test_a_training_that_diverged_is_passed_over():
     diverged = np.array([0.5, 0.3, 0.5, np.nan])
     assert overfitting("a", [Course((0.9, 0.9), (0.9, 0.9), diverged)] * 2).turned == 2
     nowhere = np.full(4, np.nan)
-    assert overfitting("a", [Course((0.2, 0.2), (0.2, 0.2), nowhere)] * 2).turned is None
+    found = overfitting("a", [Course((0.2, 0.2), (0.2, 0.2), nowhere)] * 2)
+    assert found.turned is None and found.sentence.startswith("No epoch had a finite validation loss: 20.0 %")

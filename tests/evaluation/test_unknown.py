@@ -15,7 +15,10 @@ from headstart.evaluation.unknown import (
     METHODS,
     NEIGHBOURS,
     TOGETHER,
+    Cloud,
     Detector,
+    Signs,
+    Store,
     auroc,
     choose_rows,
     coverage_curve,
@@ -51,7 +54,14 @@ def logits_of(features):
 FEATURES, LABELS = known_images(50, 1)
 NEW, _ = known_images(40, 2)
 STRANGE = np.maximum(np.random.default_rng(3).normal(CENTRES.mean(0), 0.7, (80, CHANNELS)), 0).astype(np.float32)
-KNOWN = learn(FEATURES, LABELS, CLASSES)
+STORE, CLOUD = Store(FEATURES, LABELS), Cloud(FEATURES, LABELS, CLASSES)
+KNOWN = {method: learn(method, FEATURES, LABELS, CLASSES) for method in METHODS}
+
+
+def all_signs(features, left_out=None):
+    near, roots = (STORE.distances(features, CLASSES, roots=roots) for roots in (False, True))
+    gaussian = CLOUD.gaussian(left_out)
+    return Signs(logits_of(features).astype(np.float64), near, roots, gaussian.distances(features))
 
 
 def rows(features):
@@ -67,7 +77,7 @@ def test_energy_is_minus_the_logarithm_of_the_sum():
 @pytest.mark.parametrize("roots", [False, True])
 def test_distances_are_those_of_scikit_learn(roots):
     change = np.sqrt if roots else np.asarray
-    found = KNOWN.store.distances(STRANGE, CLASSES, roots=roots)
+    found = STORE.distances(STRANGE, CLASSES, roots=roots)
     for label in range(CLASSES):
         search = NearestNeighbors(n_neighbors=1).fit(rows(change(FEATURES[label == LABELS])))
         expected, _ = search.kneighbors(rows(change(STRANGE)))
@@ -88,51 +98,67 @@ def test_mahalanobis_distances_are_those_of_scipy():
     pooled = EmpiricalCovariance(assume_centered=True).fit(unit - means[LABELS]).covariance_
     inverse = np.linalg.inv(shrunk_covariance(pooled, unknown.SHRINKAGE))
     expected = cdist(rows(STRANGE.astype(np.float64)), means, "mahalanobis", VI=inverse)
-    np.testing.assert_allclose(KNOWN.gaussian.distances(STRANGE), expected, rtol=2e-3)
+    np.testing.assert_allclose(CLOUD.gaussian().distances(STRANGE), expected, rtol=2e-3)
 
 
 def test_many_channels_are_thinned_for_the_covariance():
     wide = np.random.default_rng(0).normal(size=(12, 1500)).astype(np.float32)
-    known = learn(wide, np.repeat([0, 1, 2], 4), 3)
-    assert known.gaussian.precision.shape == (750, 750)
-    assert known.gaussian.distances(wide).argmin(1).tolist() == np.repeat([0, 1, 2], 4).tolist()
+    gaussian = Cloud(wide, np.repeat([0, 1, 2], 4), 3).gaussian()
+    assert gaussian.precision.shape == (750, 750)
+    assert gaussian.distances(wide).argmin(1).tolist() == np.repeat([0, 1, 2], 4).tolist()
 
 
 def test_equal_images_have_finite_scores():
-    known = learn(np.ones((6, 5), np.float32), np.repeat([0, 1], 3), 2)
-    for distances in (known.store.distances(np.zeros((2, 5)), 2, roots=False), known.gaussian.distances(np.eye(5))):
-        assert np.isfinite(distances).all()
+    features, labels = np.ones((6, 5), np.float32), np.repeat([0, 1], 3)
+    assert np.isfinite(Store(features, labels).distances(np.zeros((2, 5)), 2, roots=False)).all()
+    assert np.isfinite(Cloud(features, labels, 2).gaussian().distances(np.eye(5))).all()
 
 
-def test_a_class_left_out_is_as_if_it_had_never_been_seen():
-    others = learn(FEATURES[LABELS != 2], LABELS[LABELS != 2], CLASSES)
-    logits = logits_of(STRANGE)
+@pytest.mark.parametrize("size", [1, 128, 129, 700])
+def test_a_covariance_is_inverted_by_halves(size):
+    draw = np.random.default_rng(size).normal(size=(3 * size, size))
+    matrix = (draw.T @ draw / len(draw) + 0.3 * np.eye(size)).astype(np.float32)
+    np.testing.assert_allclose(unknown._inverse(matrix), np.linalg.inv(matrix.astype(np.float64)), atol=2e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_class_left_out_is_as_if_it_had_never_been_seen(method):
+    others = learn(method, FEATURES[LABELS != 2], LABELS[LABELS != 2], CLASSES)
+    never = measure(others, logits_of(STRANGE), STRANGE).parts(method, 2)
+    np.testing.assert_allclose(all_signs(STRANGE, 2).parts(method, 2), never, rtol=1e-3, atol=1e-4)
+
+
+def test_a_class_without_images_is_infinitely_far():
+    without = measure(None, logits_of(STRANGE), None).parts(ENERGY, 2)[:, 0]
+    np.testing.assert_allclose(without, -logsumexp(logits_of(STRANGE)[:, [0, 1, 3]], axis=1), rtol=1e-6)
+    others = Store(FEATURES[LABELS != 2], LABELS[LABELS != 2])
+    assert np.isinf(others.distances(STRANGE, CLASSES, roots=False)[:, 2]).all()
+    assert np.isinf(CLOUD.gaussian(2).distances(STRANGE)[:, 2]).all()
+
+
+def test_a_method_measures_what_it_looks_at_and_no_more():
     for method in METHODS:
-        forgot = measure(KNOWN.without(2), logits, STRANGE).parts(method, 2)
-        never = measure(others, logits, STRANGE).parts(method, 2)
-        np.testing.assert_allclose(forgot, never, rtol=1e-3, atol=1e-4)
-    without = measure(None, logits, None).parts(ENERGY, 2)[:, 0]
-    np.testing.assert_allclose(without, -logsumexp(logits[:, [0, 1, 3]], axis=1), rtol=1e-6)
-    assert np.isinf(KNOWN.without(2).store.distances(STRANGE, CLASSES, roots=False)[:, 2]).all()
-    assert np.isinf(KNOWN.without(2).gaussian.distances(STRANGE)[:, 2]).all()
+        found, whole = measure(KNOWN[method], logits_of(NEW), NEW), all_signs(NEW)
+        np.testing.assert_allclose(found.parts(method), whole.parts(method), atol=1e-3)
+        there = {name for name in ("near", "near_roots", "mahalanobis") if getattr(found, name) is not None}
+        expected = {NEIGHBOURS: {"near"}, TOGETHER: {"near", "near_roots"}, MAHALANOBIS: {"mahalanobis"}}
+        assert there == expected.get(method, set())
 
 
-def test_signs_of_parts_are_signs_of_the_whole():
+@pytest.mark.parametrize("method", METHODS)
+def test_signs_of_parts_are_signs_of_the_whole(method):
     logits = logits_of(NEW)
-    whole = measure(KNOWN, logits, NEW)
-    parts = joined([measure(KNOWN, logits[part], NEW[part]) for part in (slice(0, 70), slice(70, None))])
-    for method in METHODS:
-        np.testing.assert_allclose(parts.parts(method), whole.parts(method), atol=1e-3)
-        np.testing.assert_allclose(whole.take(np.arange(5)).parts(method), whole.parts(method)[:5])
-    with pytest.raises(ValueError, match="needs features"):
-        measure(None, logits, None).parts(NEIGHBOURS)
+    whole = measure(KNOWN[method], logits, NEW)
+    parts = joined([measure(KNOWN[method], logits[part], NEW[part]) for part in (slice(0, 70), slice(70, None))])
+    np.testing.assert_allclose(parts.parts(method), whole.parts(method), atol=1e-3)
+    np.testing.assert_allclose(whole.take(np.arange(5)).parts(method), whole.parts(method)[:5])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_detector_refuses_the_strange_and_keeps_the_known(method):
     calibration, _ = known_images(200, 5)
-    rule = fit_rule(method, measure(KNOWN, logits_of(calibration), calibration))
-    detector = make_detector(rule, KNOWN)
+    rule = fit_rule(method, measure(KNOWN[method], logits_of(calibration), calibration))
+    detector = make_detector(rule, KNOWN[method])
     assert np.mean(detector.score(logits_of(calibration), calibration) <= detector.threshold) == pytest.approx(
         0.95, abs=0.01
     )
@@ -140,11 +166,11 @@ def test_a_detector_refuses_the_strange_and_keeps_the_known(method):
     assert 0.92 <= np.mean(detector.score(logits_of(fresh), fresh) <= detector.threshold) <= 0.98
     known, strange = detector.score(logits_of(NEW), NEW), detector.score(logits_of(STRANGE), STRANGE)
     assert auroc(known, strange) > 0.9
-    np.testing.assert_allclose(known, rule.score(measure(KNOWN, logits_of(NEW), NEW)), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(known, rule.score(measure(KNOWN[method], logits_of(NEW), NEW)), rtol=1e-6, atol=1e-6)
 
 
 def test_scores_that_are_added_up_are_standardised():
-    signs = measure(KNOWN, logits_of(NEW), NEW)
+    signs = all_signs(NEW)
     parts = signs.parts(TOGETHER)
     expected = sum((column - column.mean()) / column.std() for column in parts.T)
     np.testing.assert_allclose(fit_rule(TOGETHER, signs).score(signs), expected, atol=1e-4)
@@ -152,7 +178,7 @@ def test_scores_that_are_added_up_are_standardised():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_detector_travels_as_plain_arrays(method):
-    detector = make_detector(fit_rule(method, measure(KNOWN, logits_of(NEW), NEW)), KNOWN)
+    detector = make_detector(fit_rule(method, measure(KNOWN[method], logits_of(NEW), NEW)), KNOWN[method])
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **detector.arrays)
     stream.seek(0)
@@ -186,7 +212,9 @@ def test_arrays_that_make_no_detector_are_refused(method, arrays, message):
 
 def test_a_detector_that_needs_features_says_so():
     with pytest.raises(ValueError, match="needs features"):
-        make_detector(fit_rule(NEIGHBOURS, measure(KNOWN, logits_of(NEW), NEW)), KNOWN).score(logits_of(NEW), None)
+        make_detector(fit_rule(NEIGHBOURS, all_signs(NEW)), KNOWN[NEIGHBOURS]).score(logits_of(NEW), None)
+    with pytest.raises(ValueError, match="needs features"):
+        measure(None, logits_of(NEW), None).parts(NEIGHBOURS)
 
 
 def test_a_store_is_bounded_and_fair_to_small_classes():
@@ -202,8 +230,8 @@ def test_a_store_is_bounded_and_fair_to_small_classes():
 
 def test_a_stored_detector_is_a_few_megabytes():
     features = np.random.default_rng(0).random((2048, 2048), np.float32)
-    known = learn(features, np.arange(2048) % 5, 5)
     for method in METHODS:
+        known = learn(method, features, np.arange(2048) % 5, 5)
         rule = unknown.Rule(method, np.zeros(3), np.ones(3), 0.0)
         assert sum(array.nbytes for array in make_detector(rule, known).arrays.values()) < 9e6
 

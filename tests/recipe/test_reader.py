@@ -383,12 +383,14 @@ def test_files_that_an_override_names_lie_in_the_current_folder(tmp_path, monkey
 def test_a_corrected_list_gives_removals_new_labels_and_its_run(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".study").write_text("x")
-    lines = "path,label,suggested,confidence,action\na,x,y,0.9,relabel\nb,x,y,0.9,drop\nc,y,x,0.9,relabel\nd,y,x,0.9,\n"
-    (tmp_path / "run" / "doubts.csv").write_text(lines)
+    lines = "a,x,y,0.9,relabel\nb,x,y,0.9,drop\nc,y,x,0.9,relabel\nd,y,x,0.9,\ne,y,x,0.8,keep\n"
+    (tmp_path / "run" / "doubts.csv").write_text("path,label,suggested,confidence,action\n" + lines)
     text = 'backbone = "mobilenet"\n[data]\nremove = "run/doubts.csv"\n'
     run = str(tmp_path / "run")
     rules = read_text(text, folder=tmp_path).recipe().data
-    assert rules == DataRules(remove=("b",), relabel={"a": "y", "c": "x"}, corrected_from=run)
+    assert rules == DataRules(remove=("b",), relabel={"a": "y", "c": "x"}, corrected_from=run, keep=("e",))
+    assert rules.corrected_run == "run"
+    assert read_text(text + 'keep = ["f", "e"]', folder=tmp_path).recipe().data.keep == ("f", "e")
     rules = read_text(text + 'relabel = {c = "z", e = "x"}', folder=tmp_path).recipe().data
     assert rules.relabel == {"a": "y", "c": "z", "e": "x"}
 

@@ -1,6 +1,7 @@
 """Every kind of evidence is seen on the page where it was measured, and leaves no trace where it was not."""
 
 import dataclasses
+import html
 import json
 import re
 
@@ -20,7 +21,7 @@ PIECES = {
     "overfitting": ("validation loss turned", "gap of training and validation"),
     "combinations": ("Would several together do better?",),
     "label_doubts": ("Labels that may be wrong", "labels in doubt"),
-    "changes": ("What the corrected list changed",),
+    "changes": ("Against the run that the corrected list came from",),
     "estimands": ("What each interval is about",),
     "recommendation": ('class="recommendation"',),
 }
@@ -95,6 +96,21 @@ def test_every_number_of_the_evidence_is_on_the_page(evidence_run):
         assert pointers and pointers - shown(text) <= LEFT_OUT
 
 
+def test_what_choosing_adds_is_told_as_far_as_it_is_known(build_run, evidence_run):
+    _, text = evidence_run
+    rows = ("Choosing the candidate<", "own best epoch<", "Less what choosing adds<small>candidate and epoch<")
+    assert all(row in text for row in rows) and "The same at the last epoch<" not in text
+    holdout = build_run(evidence=True)
+    summary = holdout.summary()
+    nothing = {"corrected": None, "corrected_ci95": None, "best_epoch": None, "nested": None, "chosen": ()}
+    found = dataclasses.replace(summary.optimism, **nothing)
+    holdout.write_summary(dataclasses.replace(summary, optimism=found))
+    assert [row in render(holdout) for row in (*rows, "The same at the last epoch<")] == [True, False, False, True]
+    found = dataclasses.replace(found, candidates=1, selection=None)
+    holdout.write_summary(dataclasses.replace(summary, optimism=found))
+    assert "The best, as measured" not in render(holdout) and found.sentence in render(holdout)
+
+
 def test_all_intervals_of_the_test_are_on_the_page(evidence_run):
     folder, text = evidence_run
     summary = json.loads((folder.path / "summary.json").read_text())
@@ -145,7 +161,20 @@ def test_doubtful_labels_are_listed_with_the_way_to_correct_them(evidence_run):
     rows = folder.doubts()
     assert all(f"<code>{row.path}</code></th>" in text for row in rows[:12])
     assert not any(f"<code>{row.path}</code></th>" in text for row in rows[12:])
-    assert "--drop run/doubts.csv --out run-corrected</pre>" in text
+    assert "1e-4 --drop run/doubts.csv --out run-corrected</pre>" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [("headstart compare x --drop y", "runs/odd name"), ("headstart compare x --out 'my/odd name'", "my/odd name")],
+)
+def test_commands_name_the_run_folder_as_it_would_be_typed(build_run, command, folder):
+    run = build_run("odd name", evidence=True)
+    run.write_environment(dataclasses.replace(run.environment(), command=command))
+    text = html.unescape(render(run))
+    assert f"headstart compare x --drop '{folder}/doubts.csv' --out '{folder}-corrected'</pre>" in text
+    assert f"headstart predict '{folder}/classifier' new-photograph.jpg" in text
+    assert "In the folder in which the study was started" in text
 
 
 def test_what_the_audit_saw_is_told(build_run, evidence_run):

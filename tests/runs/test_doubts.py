@@ -2,7 +2,7 @@
 
 import pytest
 
-from headstart.errors import RunError
+from headstart.errors import RunError, UsageError
 from headstart.recipe.lists import Corrections, read_corrections
 from headstart.runs.folder import DoubtRow, RunFolder
 
@@ -72,3 +72,39 @@ def test_what_is_no_table_any_more_is_told(run, content):
         run.doubts()
     run.write_doubts(ROWS)
     assert run.doubts() == ROWS
+    assert (run.path / "doubts.csv.old").read_bytes() == content
+
+
+def test_lists_that_were_put_aside_are_never_overwritten(run):
+    for content in ("one", "two", "path,label\na/1.jpg,a\n"):
+        run.doubts_file.write_text(content)
+        run.write_doubts(ROWS)
+    names = ("doubts.csv.old", "doubts.csv.old2", "doubts.csv.old3")
+    assert [(run.path / name).read_text() for name in names] == ["one", "two", "path,label\na/1.jpg,a\n"]
+
+
+def test_an_odd_row_costs_no_action_and_is_still_told(run):
+    edit(run, ("0.9876,", "0.9876,dorp"), ("0.75,", "0.75,keep"), ("b,b,,relabel", "b,,,relabel"))
+    with run.doubts_file.open("a") as stream:
+        stream.write(",c,d,0.5,drop\na/2.jpg,a,c,0.75,drop\na/2.jpg,a,x,0.75,keep\na/9.jpg,a,c,0.5\n")
+    run.write_doubts(ROWS)
+    assert run.doubts() == (
+        DoubtRow("a/1, x.jpg", "a", "b", 0.9876, "dorp"),
+        DoubtRow("a/2.jpg", "a", "c", 0.75, "keep"),
+        DoubtRow("b/3.jpg", "b", "", None, "relabel"),
+        DoubtRow("", "c", "d", None, "drop"),
+        DoubtRow("a/2.jpg", "a", "c", None, "drop"),
+    )
+    with pytest.raises(
+        UsageError, match=r"line 2: action must .* 'dorp'.*line 4: .*line 5: .*line 6: 'a/2\.jpg' is th"
+    ):
+        read_corrections(run.doubts_file)
+
+
+@pytest.mark.parametrize("rows", [(), ROWS[:1]])
+def test_actions_stay_where_their_images_are_no_longer_doubted(run, rows):
+    edit(run, ("0.75,", "0.75,drop"))
+    run.write_doubts(rows)
+    assert run.doubts() == (*rows, DoubtRow("a/2.jpg", "a", "c", None, "drop"), ROWS[2])
+    run.write_doubts(rows)
+    assert run.doubts() == (*rows, DoubtRow("a/2.jpg", "a", "c", None, "drop"), ROWS[2])

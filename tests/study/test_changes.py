@@ -12,11 +12,12 @@ from headstart import api
 from headstart.data.images import ImageRow
 from headstart.errors import RunError
 from headstart.evaluation.significance import paired_interval
-from headstart.recipe import DataRules
+from headstart.recipe import Candidate, DataRules, Protocol, Recipe
+from headstart.recipe.writer import to_toml
 from headstart.runs.folder import DoubtRow, PredictionBlock, RunFolder
 from headstart.study import changes as module
 from headstart.study import study
-from headstart.study.changes import Earlier, changes
+from headstart.study.changes import OTHERWISE, Earlier, changes
 
 
 def row(number, label, split="test", sha256=None, status="ok"):
@@ -30,18 +31,20 @@ def block(rows, right):
     return PredictionBlock("m", "test", None, None, tuple(one.path for one in rows), labels, np.eye(2)[said], np.eye(2))
 
 
-def made_up(monkeypatch, before, was, after, now, rules):
+def made_up(monkeypatch, before, was, after, now, rules, study=""):
     """Return the changes between two runs, given the rows of each and who is right of its test images."""
     said = []
+    recipe = Recipe((Candidate("mobilenet"),), rules)
     tested = [place for place, one in enumerate(after) if one.split == "test"]
     case = SimpleNamespace(
         best="m",
-        plan=SimpleNamespace(recipe=SimpleNamespace(data=rules), table=SimpleNamespace(rows=after)),
+        plan=SimpleNamespace(recipe=recipe, table=SimpleNamespace(rows=after)),
         parts=SimpleNamespace(rows=after, test=np.array(tested, np.int64)),
         place=SimpleNamespace(folder=RunFolder(Path("here")), progress=SimpleNamespace(say=said.append)),
         test_of=lambda name: block([after[place] for place in tested], now),
     )
-    earlier = Earlier({one.path: one for one in before}, block([one for one in before if one.split == "test"], was))
+    tested_before = block([one for one in before if one.split == "test"], was)
+    earlier = Earlier({one.path: one for one in before}, tested_before, study or to_toml(recipe))
     monkeypatch.setattr(module, "_earlier", lambda folder: earlier)
     return changes(case), said
 
@@ -61,10 +64,10 @@ def test_only_images_that_both_tested_with_one_content_and_label_count(monkeypat
     found, _ = made_up(
         monkeypatch, before, [True, False, True, True, False], after, [True, True, True, True, True, False], RULES
     )
-    assert (found.previous, found.removed, found.relabelled, found.images) == ("runs/before", 1, 2, 3)
+    assert (found.previous, found.removed, found.relabelled, found.images) == ("before", 1, 1, 3)
     assert (found.accuracy_before, found.accuracy_now) == (pytest.approx(1 / 3), 1.0)
     assert found.difference_ci95 == paired_interval(2, 0, 3)
-    assert found.sentence.startswith("Against runs/before, 1 image was left out and 2 relabelled. Of the 3 test images")
+    assert found.sentence.startswith("Against before, 1 image was left out and 1 relabelled. Of the 3 test images")
 
 
 @pytest.mark.parametrize(("gained", "words"), [(0, "chance alone may explain that"), (30, "more than chance explains")])
@@ -80,6 +83,30 @@ def test_without_common_test_images_there_is_no_accuracy(monkeypatch):
     found, _ = made_up(monkeypatch, [row(0, "a")], [True], [row(1, "a")], [True], RULES)
     assert (found.images, found.accuracy_before, found.accuracy_now, found.difference_ci95) == (0, None, None, None)
     assert found.sentence.endswith("have no test image in common.")
+
+
+def test_only_what_the_list_relabelled_counts(monkeypatch):
+    before = [row(2, "a"), row(3, "a"), row(4, "b"), row(5, "a"), row(6, "b")]
+    after = [row(2, "b"), row(3, "b", sha256="f" * 64), row(4, "b"), row(5, "b"), row(6, "b")]
+    rules = DataRules(relabel={f"{number}.jpg": "b" for number in (2, 3, 4, 9)}, corrected_from="runs/before")
+    found, _ = made_up(monkeypatch, before, [True] * 5, after, [True] * 5, rules)
+    assert (found.removed, found.relabelled) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "differs"),
+    [
+        (Recipe((Candidate("mobilenet"),), title="another", name="other", source="x"), False),
+        (Recipe((Candidate("mobilenet"),), DataRules(remove=("9.jpg",), corrected_from="runs/first")), False),
+        (Recipe((Candidate("mobilenet_v2"),)), True),
+        (Recipe((Candidate("mobilenet"),), protocol=Protocol(seed=1)), True),
+        (Recipe((Candidate("mobilenet"),), DataRules("pad")), True),
+    ],
+)
+def test_the_list_is_not_blamed_for_other_settings(monkeypatch, earlier, differs):
+    rows = [row(number, "ab"[number % 2]) for number in range(10)]
+    found, _ = made_up(monkeypatch, rows, [True] * 10, rows, [True] * 10, RULES, to_toml(earlier))
+    assert found.sentence.endswith(OTHERWISE) == differs
 
 
 @pytest.mark.parametrize("source", ["", "here"])
@@ -107,7 +134,7 @@ def test_an_edited_list_of_a_real_run_changes_the_next_one(finished, tmp_path, m
     edited = (
         DoubtRow(blue.path, "blue", "red", 0.9, "drop"),
         DoubtRow(green.path, "green", "red", 0.8, "relabel"),
-        DoubtRow(red.path, "red", "blue", 0.7),
+        DoubtRow(red.path, "red", "blue", 0.7, "keep"),
     )
     copy = tmp_path / "before"
     shutil.copytree(earlier.path, copy)
@@ -123,7 +150,11 @@ def test_an_edited_list_of_a_real_run_changes_the_next_one(finished, tmp_path, m
     assert (rows[blue.path].split, rows[blue.path].reason) == ("excluded", "removed by list")
     assert (rows[green.path].label, rows[red.path].label) == ("red", "red")
     [found] = caught
-    assert (found.previous, found.removed, found.relabelled) == (str(copy), 1, 1)
+    assert (found.previous, found.removed, found.relabelled) == ("before", 1, 1)
+    assert str(tmp_path) not in (result.folder / "summary.json").read_text()
+    assert OTHERWISE not in found.sentence
     tested = {one.path for one in rows.values() if one.split == "test"}
     assert found.images == len(tested & {one.path for one in earlier.images() if one.split == "test"})
     assert found.accuracy_now == pytest.approx(result.summary.test.accuracy, abs=0.2)
+    kept = [one for one in RunFolder(result.folder).doubts() if one.action == "keep"]
+    assert kept == [DoubtRow(red.path, "red", "", None, "keep")]

@@ -98,7 +98,7 @@ def test_who_is_no_better_than_the_commonest_class_doubts_nothing():
     shuffled = np.random.default_rng(0).permutation(said.logits)
     case.out_of_fold = lambda name: dataclasses.replace(said, logits=shuffled)
     doubts, rows = find_doubts(case)
-    assert (doubts.doubted, doubts.estimated, rows) == (0, 0, ())
+    assert (doubts.doubted, doubts.estimated, rows) == (0, None, ())
     assert doubts.sentence.startswith("Labels cannot be judged")
 
 
@@ -168,18 +168,19 @@ def test_corrections_go_round(tmp_path):
     found = read_corrections(run.doubts_file)
     assert (found.remove, found.relabel, found.keep) == ((second,), {first: table[0]["suggested"]}, (third,))
 
-    rules = DataRules(remove=found.remove, relabel=found.relabel, corrected_from=found.run)
+    rules = DataRules(remove=found.remove, relabel=found.relabel, corrected_from=found.run, keep=found.keep)
     doubts, rows = find_doubts(made_up_case(rules=rules)[0])
-    assert rows[-2:] == (
+    assert rows[-3:] == (
         DoubtRow(first, table[0]["suggested"], table[0]["suggested"], None, "relabel"),
         DoubtRow(second, table[1]["label"], "", None, "drop"),
+        DoubtRow(third, table[2]["label"], "", None, "keep"),
     )
-    assert [row.path for row in rows].count(first) == 1
-    assert doubts.doubted == len(rows) - 2
+    assert [[row.path for row in rows].count(one) for one in (first, third)] == [1, 1]
+    assert doubts.doubted == len(rows) - 3
     later = RunFolder(tmp_path / "later")
     later.write_doubts(rows)
     again = read_corrections(later.doubts_file)
-    assert (again.remove, again.relabel) == (found.remove, found.relabel)
+    assert (again.remove, again.relabel, again.keep) == (found.remove, found.relabel, found.keep)
 
 
 def test_outliers_join_the_audit_as_warnings():

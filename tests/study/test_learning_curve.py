@@ -74,7 +74,7 @@ def test_all_parts_train_at_once_for_as_many_steps_as_the_whole(case, monkeypatc
     asked, learner = [], case.judged[0].learner
     train = learner.train
     monkeypatch.setattr(learner, "train", lambda stage, jobs, *rest: (asked.append(jobs), train(stage, jobs, *rest))[1])
-    found = learning_curve(case)
+    learning_curve(case)
     assert len(asked) == 1 and len(asked[0]) == 5 * 3
     for job in asked[0]:
         steps = job.epochs * -(-len(job.train) // 16)
@@ -83,6 +83,49 @@ def test_all_parts_train_at_once_for_as_many_steps_as_the_whole(case, monkeypatc
         assert job.settings.patience == pytest.approx(0.75 * job.epochs, abs=1)
         assert job.settings.schedule.every == pytest.approx(0.5 * job.epochs, abs=1)
     assert len({job.key for job in asked[0]}) == 15
+
+
+def test_every_size_is_judged_at_its_last_epoch(case, monkeypatch):
+    trained, learner = [], case.judged[0].learner
+    train = learner.train
+
+    def listen(*given):
+        trained.extend(train(*given))
+        return trained
+
+    monkeypatch.setattr(learner, "train", listen)
+    found = learning_curve(case)
+    whole = case.judged_of(case.best).fits
+    fits = [*(one.fits[0] for one in trained), *whole]
+    lasts = [fit.history[-1].validation.accuracy for fit in fits]
+    assert [value for point in found.points for value in point.accuracy.folds] == lasts
+    assert any(fit.best.validation.accuracy > fit.last.validation.accuracy for fit in fits)
+    now = found.points[-1].accuracy
+    assert now.mean == pytest.approx(case.ranked[0].cv.accuracy.last_epoch_mean)
+    assert found.expected[0].accuracy >= now.mean
+    assert found.sentence.endswith(
+        f" All sizes were judged at the last epoch ({100 * now.mean:.1f} % with 200 images): the best of its many "
+        "epochs would flatter a small part most."
+    )
+
+
+def test_on_noise_a_small_part_is_no_better_than_chance(made_case):
+    """Choosing among the many epochs of small parts used to lift them the most: the curve went down."""
+    random, smallest, flattered = np.random.default_rng(0), [], []
+    for seed in range(6):
+        features, labels = random.standard_normal((90, 6)), np.arange(90) % 3
+        fast = Candidate("made", "fast", train=Training(6, 16, Optimizer("sgd", 0.3)))
+        case = made_case(features, labels, [fast], folds=3, learning_curve=True, seed=seed)
+        flattered.append(case.ranked[0].cv.accuracy.mean)
+        smallest.append(learning_curve(case).points[0].accuracy.mean)
+    assert np.mean(flattered) > 0.37
+    assert np.mean(smallest) == pytest.approx(1 / 3, abs=0.04)
+
+
+def test_a_solved_head_has_no_epoch_to_speak_of(made_case):
+    case = made_case(*clusters(90), [SOLVED], folds=3, learning_curve=True)
+    found = learning_curve(case)
+    assert "epoch" not in found.sentence
     assert found.points[-1].accuracy == case.ranked[0].cv.accuracy
 
 

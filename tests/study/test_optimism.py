@@ -37,16 +37,32 @@ def test_the_best_of_noise_is_brought_down_towards_chance(sweep):
     found = optimism(sweep, None)
     shown = sweep.ranked[0].cv.accuracy.mean
     assert found.candidates == 5
-    assert found.corrected == pytest.approx(shown - found.selection)
-    assert shown > found.corrected > 0.25
+    assert found.corrected == pytest.approx(shown - found.selection - found.best_epoch)
+    assert shown > found.corrected > 0.2
     assert found.corrected_ci95[0] < found.corrected < found.corrected_ci95[1]
     assert found.best_epoch > 0
     assert found.nested is None and found.chosen == ()
     assert found.sentence == (
         f"Chosen as the best of 5 candidates on the same folds: that flatters its {100 * shown:.1f} % by about "
         f"{100 * found.selection:.1f} points. Showing every fold at its own best epoch flatters it by about "
-        f"{100 * found.best_epoch:.1f} points."
+        f"{100 * found.best_epoch:.1f} points. Less both, {100 * found.corrected:.1f} % remain."
     )
+
+
+@pytest.mark.parametrize("monitor", ["accuracy", "loss"])
+def test_noise_less_both_choices_is_chance(made_case, monitor):
+    """Three classes that nothing tells apart: only a third can be true, whatever is shown."""
+    rates, found = (1.0, 0.3, 0.1, 0.03), []
+    for seed in range(12):
+        candidates = [trained(f"rate {rate}", rate) for rate in rates]
+        case = made_case(*noise(seed=seed), candidates, folds=3, monitor=monitor)
+        one = optimism(case, None)
+        found.append((case.ranked[0].cv.accuracy.mean, one.corrected, *one.corrected_ci95))
+    shown, corrected, low, high = np.array(found).T
+    assert shown.mean() > 1 / 3 + 0.01
+    assert corrected.mean() == pytest.approx(1 / 3, abs=0.045)
+    assert corrected.mean() < 1 / 3 + 0.01
+    assert np.mean((low <= 1 / 3) & (high >= 1 / 3)) >= 0.75
 
 
 @pytest.mark.parametrize("monitor", ["accuracy", "loss"])
@@ -58,14 +74,39 @@ def test_the_value_that_is_corrected_is_the_one_that_is_shown(made_case, monitor
     assert found.chosen == 0
     assert found.value == pytest.approx(case.ranked[0].cv.accuracy.mean, abs=1e-12)
     again = optimism(case, None)
-    assert again.corrected_ci95 == pytest.approx(found.ci95, abs=1e-12)
+    shifted = np.clip(np.array(found.ci95) - max(0, again.best_epoch), 0, 1)
+    assert again.corrected_ci95 == pytest.approx(tuple(shifted), abs=1e-12)
     assert again.selection == found.optimism
 
 
 def test_one_candidate_is_no_choice(made_case):
     found = optimism(made_case(*separable(), [trained("only", 0.1)], folds=3), None)
-    assert found.candidates == 1 and found.selection < 0.005
+    assert found.candidates == 1
+    assert found.selection is found.corrected is found.corrected_ci95 is None and found.best_epoch is not None
     assert found.sentence.startswith("Only one candidate was judged: no choice among several flatters its")
+    assert "flatters it by" in found.sentence and "remain" not in found.sentence
+
+
+def test_one_candidate_of_a_hold_out_still_chose_its_epoch(made_case):
+    features, labels = noise()
+    rounds = [Round(0, 0, np.arange(111), np.arange(111, 120))]
+    case = made_case(features, labels, [trained("only", 1.0)], rounds=rounds, kind="holdout")
+    accuracy = case.ranked[0].cv.accuracy
+    assert accuracy.mean > accuracy.last_epoch_mean
+    assert optimism(case, None).sentence == (
+        f"Only one candidate was judged: no choice among several flatters its {100 * accuracy.mean:.1f} %. Its best "
+        f"epoch was chosen on the same images, though: at the last epoch it was {100 * accuracy.last_epoch_mean:.1f} %."
+    )
+
+
+def test_where_there_is_one_epoch_only_the_candidate_was_chosen(made_case):
+    features, labels = noise()
+    rounds = [Round(0, 0, np.arange(90), np.arange(90, 120))]
+    candidates = [trained("a", 0.1, epochs=1), trained("b", 1.0, epochs=1)]
+    case = made_case(features, labels, candidates, rounds=rounds, kind="holdout")
+    found = optimism(case, None)
+    assert found.corrected == pytest.approx(case.ranked[0].cv.accuracy.mean - found.selection)
+    assert "epoch" not in found.sentence and "remain" not in found.sentence
 
 
 def test_solved_heads_have_no_best_epoch(made_case):
@@ -74,13 +115,14 @@ def test_solved_heads_have_no_best_epoch(made_case):
     assert "epoch" not in found.sentence
 
 
-def test_a_hold_out_says_nothing_of_epochs(made_case):
+def test_a_hold_out_cannot_say_what_the_epoch_adds(made_case):
     features, labels = noise()
     rounds = [Round(0, 0, np.arange(90), np.arange(90, 120))]
     case = made_case(features, labels, [trained("a", 0.1), trained("b", 1.0)], rounds=rounds, kind="holdout")
     found = optimism(case, None)
-    assert found.best_epoch is None and found.selection >= 0
+    assert found.best_epoch is found.corrected is found.corrected_ci95 is None and found.selection >= 0
     assert "on the same validation images" in found.sentence
+    assert f"at the last epoch it was {100 * case.ranked[0].cv.accuracy.last_epoch_mean:.1f} %." in found.sentence
 
 
 def test_folds_may_have_stopped_early(made_case):

@@ -98,18 +98,15 @@ def test_the_one_ahead_is_named_first_so_that_the_difference_is_positive():
     assert found.startswith("MobileNet (learning rate 0.001) did best")
 
 
-def one_pair(only_best, only_other, *, images=734, others=()):
-    """Return the standing of two finalists told apart by so many images, beside others."""
+def one_pair(only_best, only_other, *, images=734):
+    """Return the standing of two finalists of which each alone is right on so many images."""
     both = images - only_best - only_other
     best = said(only_other, images=images, shift=both)
     other = said(only_best, images=images, shift=both + only_other)
-    return standing((RESNET, best), (MOBILENET, other), *others, images=images, test_folds=False)
+    return standing((RESNET, best), (MOBILENET, other), images=images, test_folds=False)
 
 
 def test_an_interval_that_leaves_zero_out_beside_no_verdict_is_explained():
-    case = one_pair(41, 24, images=300)
-    [row] = case.tested("undecided")
-    assert row.p_adjusted > 0.05 or row.ci95[0] <= 0
     case = one_pair(8, 2, images=20)
     [row] = case.tested("undecided")
     assert (row.ci95[0] > 0, row.p_adjusted) == (True, pytest.approx(0.0654, abs=1e-4))
@@ -124,19 +121,6 @@ def test_an_interval_that_holds_zero_beside_a_verdict_is_explained():
         "MobileNet was right less often there, by more than chance explains (difference 1.1 points, 95 % interval 0.0 "
         "to 2.2, which just holds 0, but the test decides: p is 0.049)."
     ) in verdict(case)
-
-
-def test_an_interval_is_of_its_pair_alone():
-    far = [(candidate("vgg16", rate=rate), said(160)) for rate in (1e-2, 1e-3, 1e-4)]
-    case = one_pair(20, 7, others=far)
-    [row] = case.tested("undecided")
-    assert (row.ci95[0] > 0 and row.p_value < 0.05 < row.p_adjusted) or len(case.tested("a")) == 4
-    words = "but that is of this pair alone: with all pairs counted p is 0.0"
-    case = one_pair(20, 8, others=[(one, said(24, shift=40)) for one, _ in far])
-    lone = dataclasses.replace(case, comparison=[one for one in case.comparison if one.b == MOBILENET.id])
-    [row] = lone.tested("undecided")
-    assert row.ci95[0] > 0 and row.p_value < 0.05 < row.p_adjusted
-    assert words in verdict(lone)
 
 
 def test_equal_ones_need_no_number_of_images():
@@ -278,10 +262,10 @@ def test_who_is_worse_on_the_folds_is_not_recommended():
 
 def test_many_other_candidates_do_not_make_a_worse_finalist_look_alike():
     """20 candidates more on the folds: over all of them Holm would leave the smaller finalist undecided."""
-    worse = (candidate("mobilenet", folds=(0.935, 0.90, 0.94, 0.93, 0.92)), NEAR[1])
+    worse = (candidate("mobilenet", folds=(0.93, 0.93, 0.93, 0.92, 0.935)), NEAR[1])
     case = standing(BEST, worse, test_folds=False)
     folds = {one.id: one.cv.accuracy.folds for one in case.ranked} | {
-        f"more {place}": tuple(0.90 + 0.001 * place + 0.01 * np.sin(place + np.arange(5))) for place in range(20)
+        f"more {place}": tuple(0.958 + 0.01 * np.sin(place + np.arange(5))) for place in range(20)
     }
     chosen = []
     for finalists in ([one.id for one in case.ranked], None):

@@ -119,7 +119,7 @@ def friedman(folds: Mapping[str, Sequence[float]], repeats: Sequence[int] | None
 
     Rounds stand where J. Demsar, J. Mach. Learn. Res. 7 (2006) 1-30 has data sets. Only those of the first repeat: in
     it every image validates once, while further repeats show the same images again, and as blocks of their own they
-    would raise alarms in 20 of 100 studies of equal candidates (two repeats) to 74 (ten). The training sets of one
+    would raise alarms in 19 of 100 studies of equal candidates (two repeats) to 72 (ten). The training sets of one
     repeat overlap too, so the result holds for these images, and p is somewhat too small for others.
 
     Args:

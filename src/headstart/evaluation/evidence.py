@@ -174,13 +174,15 @@ class LeakEffect:
 
 @dataclass(frozen=True, slots=True)
 class Optimism:
-    """How much the choice of the best flatters the value by which it was chosen.
+    """How much the choices of candidate and epoch flatter the value by which the best was chosen.
 
     Attributes:
         candidates: among how many the best was chosen.
-        selection: points by which the best one's value is too high for having been chosen (0..1, bootstrap).
-        corrected: its cross-validated accuracy minus ``selection``.
-        corrected_ci95: of the bootstrap.
+        selection: points by which the best one's value is too high for having been chosen (0..1, bootstrap); None for
+            one candidate.
+        corrected: its cross-validated accuracy minus ``selection`` and ``best_epoch`` (where that is above 0), in 0..1;
+            None for one candidate, or where the epoch was chosen on a hold-out, which cannot say what that adds.
+        corrected_ci95: of the bootstrap, lower by ``best_epoch``.
         best_epoch: how much higher accuracy is at each fold's own best epoch than at the epoch the other folds would
             have chosen; None for a hold-out or a solved head.
         nested: accuracy of the whole procedure, choice included, on images that had no say in it.
@@ -200,7 +202,7 @@ class Optimism:
 
 @dataclass(frozen=True, slots=True)
 class LearningPoint:
-    """Accuracy on validation images after training on ``images`` images, over the folds."""
+    """Accuracy on validation images after training on ``images`` images, over the folds, each at its last epoch."""
 
     images: int
     accuracy: FoldValues
@@ -229,8 +231,9 @@ class LearningCurve:
 class Overfitting:
     """How far training ran ahead of validation in the folds of a finalist.
 
-    ``gap`` is training minus validation accuracy at the best epochs, ``last_gap`` at the last ones. ``turned`` is the
-    mean epoch of the lowest validation loss, None where it never rose again by more than chance.
+    ``gap`` is training minus validation accuracy at the best epochs, ``last_gap`` at the last ones: negative where
+    validation did better. ``turned`` is the mean epoch of the lowest validation loss, None where it never rose again by
+    more than chance.
     """
 
     candidate: str

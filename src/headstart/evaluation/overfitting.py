@@ -77,35 +77,51 @@ def _words(
     folds: Sequence[Course],
 ) -> str:
     if turned is not None:
-        return (
-            f"Training ran ahead of validation: {_both(last)} at the end; after epoch {_number(turned)} of "
-            f"{_number(epochs)} the validation loss rose again: fewer epochs or stronger regularisation (dropout, L2) "
-            "would do."
-        )
+        return _turned_words(last, f"after epoch {_number(turned)} of {_number(epochs)} the validation loss rose again")
+    if not any(np.isfinite(one.losses).any() for one in folds):
+        return f"No epoch had a finite validation loss: {_both(last)}. A smaller learning rate may help."
     if best[0] - best[1] > NOTABLE_GAP:
         return (
             f"Training ran ahead of validation: {_both(best)}, but the validation loss did not rise again: the epochs "
             "do no harm; more images, changed copies of them or stronger regularisation may narrow the gap."
         )
-    rest = "nothing was learned by heart that does not hold for new images."
+    words = _level_words(best, "few validation images, or an epoch chosen by them")
     if epochs > 1 and all(_falls_to_the_end(one.losses) for one in folds):
-        rest = f"the validation loss was still falling at the last epoch ({_number(epochs)}): more epochs may help."
-    return f"Training and validation stayed together: {_both(best)}; {rest}"
+        words += f" The validation loss was still falling at the last epoch ({_number(epochs)}): more epochs may help."
+    return words
+
+
+def _turned_words(last: tuple[float, float], rise: str) -> str:
+    """Return words for a loss that rose again; of the accuracies only where training is ahead in them too."""
+    if last[0] - last[1] > NOTABLE_GAP:
+        return (
+            f"Training ran ahead of validation: {_both(last)} at the end; {rise}: fewer epochs or stronger "
+            "regularisation (dropout, L2) would do."
+        )
+    return f"{rise[0].upper()}{rise[1:]}: fewer epochs would do."
 
 
 def _solved_words(best: tuple[float, float]) -> str:
-    beginning = f"The head is solved, not trained in epochs: {_both(best)}"
+    beginning = "The head is solved, not trained in epochs."
     if best[0] - best[1] > NOTABLE_GAP:
         return (
-            f"{beginning}. How strongly it is held back was already chosen inside the training images; more images "
-            "may narrow the gap."
+            f"{beginning} Training is ahead of validation: {_both(best)}. How strongly it is held back was already "
+            "chosen inside the training images; more images may narrow the gap."
         )
-    return f"{beginning}; nothing was learned by heart that does not hold for new images."
+    return f"{beginning} {_level_words(best, 'few validation images')}"
+
+
+def _level_words(pair: tuple[float, float], cause: str) -> str:
+    """Return words for training that is not ahead; ``cause`` is what lets validation do better."""
+    if pair[1] - pair[0] > NOTABLE_GAP:
+        return f"Validation did better than training: {_both(pair)}. That may come of {cause}."
+    return f"Training and validation stayed together: {_both(pair)}."
 
 
 def _falls_to_the_end(losses: NDArray[Any]) -> bool:
-    """Tell whether the lowest loss is that of the last epoch."""
-    return bool(np.isfinite(losses[-1]) and losses[-1] <= np.min(losses[np.isfinite(losses)]))
+    """Tell whether the loss of the last epoch is below those of all others."""
+    finite = losses[np.isfinite(losses)]
+    return bool(np.isfinite(losses[-1]) and (finite[:-1] > losses[-1]).all())
 
 
 def _both(pair: tuple[float, float]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 # Keras' epsilon: how near to 0 and 1 a sigmoid output may come before its logarithm is taken.
 SMALLEST_SIGMOID = 1e-7
@@ -34,6 +35,7 @@ class DataRules:
         corrected_from: the run folder whose list of doubts the two hold; decides nothing but what is compared with.
         limit: most images to learn from, class by class in proportion; 0: all. Given test images are not counted; where
             the test set is cut from these images, it is part of them.
+        keep: paths of images whose label was doubted and is right; they are not doubted again.
     """
 
     resize: str = "stretch"
@@ -45,6 +47,12 @@ class DataRules:
     limit: int = 0
     relabel: dict[str, str] = field(default_factory=dict)
     corrected_from: str = ""
+    keep: tuple[str, ...] = ()
+
+    @property
+    def corrected_run(self) -> str:
+        """The name of the run folder whose list corrects, wherever it lies; empty without one."""
+        return Path(self.corrected_from).resolve().name if self.corrected_from else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,9 @@ def clean_data(value: Any, folder: Path, key: str, problems: list[str]) -> Table
     if "class_names" in value:
         found |= _given("class_names", _class_names(value["class_names"], folder, f"{key}.class_names", problems))
     if "remove" in value:
+        keep = found.get("keep", [])
         found |= _removals(value["remove"], folder, f"{key}.remove", problems)
+        found |= _given("keep", list(dict.fromkeys([*keep, *found.get("keep", [])])) or None)
     if "relabel" in value:
         relabel = _texts(value["relabel"], RELABEL, f"{key}.relabel", problems)
         found |= _given("relabel", None if relabel is None else found.get("relabel", {}) | relabel)
@@ -62,7 +64,7 @@ def _texts(value: Any, expected: str, key: str, problems: list[str]) -> dict[str
 
 
 def _removals(value: Any, folder: Path, key: str, problems: list[str]) -> Table:
-    """Return the paths to leave out, and from a corrected list the new labels and the run that it lies in."""
+    """Return the paths to leave out, and from a corrected list all that it says, and the run that it lies in."""
     if isinstance(value, str):
         found = _from_file(read_corrections, folder / value, key, problems)
         return {} if found is None else table_of(found)
@@ -77,6 +79,8 @@ def table_of(corrections: Corrections) -> Table:
     found: Table = {"remove": list(corrections.remove)}
     if corrections.relabel:
         found["relabel"] = dict(corrections.relabel)
+    if corrections.keep:
+        found["keep"] = list(corrections.keep)
     return found | ({"corrected_from": corrections.run} if corrections.run else {})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import MissingExtraError
-from headstart.report import charts, content, published, sure
+from headstart.report import charts, commands, content, published, sure
 from headstart.report.content import Findings
 from headstart.report.numbers import escaped, look_up, written
 from headstart.runs import folder as run_files
@@ -103,6 +103,8 @@ def _environment(findings: Findings) -> Any:
 def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
     summary = findings.summary
     ranked = content.ranking(summary)
+    run = folder.path.resolve().name
+    typed = commands.typed_folder(findings.environment.command, run)
     return {
         "findings": findings,
         "summary": summary,
@@ -110,7 +112,10 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "audit": findings.audit,
         "environment": findings.environment,
         "files": run_files,
-        "run": folder.path.resolve().name,
+        "run": run,
+        "typed": typed,
+        "classifier": commands.quoted(typed or run, run_files.CLASSIFIER),
+        "correcting": commands.correcting_command(findings.environment.command, typed or run, run_files.DOUBTS),
         "ranked": ranked,
         "best": ranked[0],
         "recommended": next(row for row in ranked if row.result.id == summary.recommended),

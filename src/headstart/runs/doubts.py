@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-from headstart.errors import RunError, UsageError
-from headstart.recipe.lists import DROP, KEEP, RELABEL, read_corrections
+from headstart.errors import RunError
+from headstart.recipe.lists import DROP, KEEP
 from headstart.recipe.sheet import Sheet, SheetRow, delimiter_of, read_sheet
 from headstart.runs.rows import DoubtRow
 
@@ -21,8 +22,7 @@ def read_doubts(path: Path) -> tuple[DoubtRow, ...]:
     if not path.exists():
         return ()
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        sheet = read_sheet(text, _delimiter(text))
+        sheet = _sheet(path)
     except ValueError as error:
         raise RunError(
             f"{path} is no longer a CSV table in UTF-8 ({error}). Save it as one, or remove it and run the study again "
@@ -31,11 +31,12 @@ def read_doubts(path: Path) -> tuple[DoubtRow, ...]:
     return tuple(_row(sheet, row) for row in sheet.rows)
 
 
-def _delimiter(text: str) -> str:
+def _sheet(path: Path) -> Sheet:
+    text = path.read_text(encoding="utf-8-sig")
     delimiter = delimiter_of(text, "path")
     if delimiter is None:
         raise ValueError("the header has no column path")
-    return delimiter
+    return read_sheet(text, delimiter)
 
 
 def _row(sheet: Sheet, row: SheetRow) -> DoubtRow:
@@ -53,18 +54,45 @@ def _number(cell: str) -> float | None:
 
 
 def with_actions(rows: Iterable[DoubtRow], path: Path) -> tuple[DoubtRow, ...]:
-    """Return rows with the actions that people have written into an earlier list of the same study."""
+    """Return rows with the actions that people have written into an earlier list of the same study.
+
+    Nothing that people wrote is lost: an action stays as it was written, right or not, and stands at the end where its
+    image is not among ``rows`` or is there twice. A list that cannot be read gets another name beside its own.
+    """
+    written: dict[str, DoubtRow] = {}
+    further: list[DoubtRow] = []
+    for row in _acted(path):
+        if _said(written.setdefault(row.path, row)) != _said(row):
+            further.append(row)
+    merged = [_merged(row, written.pop(row.path, row)) for row in rows]
+    return (*merged, *(dataclasses.replace(row, confidence=None) for row in (*written.values(), *further)))
+
+
+def _acted(path: Path) -> tuple[DoubtRow, ...]:
+    """Return the rows of a list that have an action; a file that is no such list is put aside."""
+    if not path.exists():
+        return ()
     try:
-        written = read_corrections(path)
-    except UsageError:
-        return tuple(rows)
-    actions = dict.fromkeys(written.remove, DROP) | dict.fromkeys(written.keep, KEEP)
-    actions |= dict.fromkeys(written.relabel, RELABEL)
-    return tuple(
-        dataclasses.replace(
-            row,
-            action=actions.get(row.path, row.action),
-            suggested=written.relabel.get(row.path, row.suggested),
-        )
-        for row in rows
-    )
+        sheet = _sheet(path)
+    except (OSError, ValueError):
+        sheet = None
+    # where somebody has taken the column of actions away, rows alone do not tell what was meant
+    if sheet is None or "action" not in sheet.header:
+        path.rename(_free_name(path))
+        return ()
+    return tuple(row for row in (_row(sheet, one) for one in sheet.rows) if row.action)
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.old{number if number > 1 else ''}") for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
+
+
+def _said(row: DoubtRow) -> tuple[str, str]:
+    """Return what people say of an image: drop and keep are the same whatever is suggested beside them."""
+    return row.action, "" if row.action in (DROP, KEEP) else row.suggested
+
+
+def _merged(row: DoubtRow, written: DoubtRow) -> DoubtRow:
+    suggested = row.suggested if written.action in (DROP, KEEP) else written.suggested
+    return dataclasses.replace(row, action=written.action or row.action, suggested=suggested)

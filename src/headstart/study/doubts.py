@@ -11,7 +11,7 @@ from headstart.evaluation.calibration import calibrated, fit_temperature
 from headstart.evaluation.evidence import LabelDoubts
 from headstart.evaluation.labels import Doubts, doubt_labels
 from headstart.evaluation.significance import mcnemar_mid_p
-from headstart.recipe.lists import DROP, RELABEL
+from headstart.recipe.lists import DROP, KEEP, RELABEL
 from headstart.runs.folder import DoubtRow
 from headstart.study.case import Case, OutOfFold
 from headstart.study.neighbours import neighbour_evidence
@@ -67,7 +67,7 @@ def doubting_probabilities(said: OutOfFold, evidence: NDArray[np.float64] | None
 
 
 def _rows(case: Case, said: OutOfFold, found: Doubts) -> Iterator[DoubtRow]:
-    settled = case.plan.recipe.data.relabel
+    settled = {*case.plan.recipe.data.relabel, *case.plan.recipe.data.keep}
     for place, suggested, confidence in zip(found.doubted, found.suggested, found.confidence, strict=True):
         image = case.parts.rows[said.rows[place]]
         if image.path not in settled:
@@ -75,13 +75,15 @@ def _rows(case: Case, said: OutOfFold, found: Doubts) -> Iterator[DoubtRow]:
 
 
 def _corrected(case: Case) -> Iterator[DoubtRow]:
-    """Yield what this study's own list has corrected."""
+    """Yield what this study's own list has corrected, left out and kept, each in the order of the paths."""
     rules = case.plan.recipe.data
     labels = {row.path: row.label for row in case.plan.table.rows}
-    for path, label in rules.relabel.items():
+    for path, label in sorted(rules.relabel.items()):
         yield DoubtRow(path, label, label, None, RELABEL)
-    for path in rules.remove:
+    for path in sorted(set(rules.remove)):
         yield DoubtRow(path, labels.get(path, ""), "", None, DROP)
+    for path in sorted({*rules.keep} - {*rules.relabel} - {*rules.remove}):
+        yield DoubtRow(path, labels.get(path, ""), "", None, KEEP)
 
 
 def _sentence(found: Doubts, listed: int) -> str:

@@ -22,7 +22,7 @@ from headstart.study.nested import nested
 from headstart.study.operating import operating, thresholds_and_costs
 from headstart.study.optimism import optimism, overfitting
 from headstart.study.outliers import with_outliers
-from headstart.study.unknown import find_unknown, judge_folder
+from headstart.study.unknown import find_unknown, judge_folder, say_unreadable
 
 Found = TypeVar("Found")
 
@@ -76,4 +76,5 @@ def with_unknown_folder(case: Case, evidence: Evidence, answering: Answering) ->
     if not files or known is None or detector is None:
         return evidence
     outputs = predict.load(case.place.folder.classifier).outputs(files, progress=case.place.progress)
+    say_unreadable(files, outputs.errors, case.place.progress)
     return dataclasses.replace(evidence, unknown=judge_folder(known, detector, outputs, case))

@@ -32,7 +32,9 @@ def learning_curve(case: Case) -> LearningCurve | None:
     """Train on growing parts of every round's training images, when the protocol asks for it.
 
     The candidate is the best one whose backbone stays frozen: its heads train on features that are there. Every part is
-    trained for as many steps as the whole, so that fewer images do not mean less training.
+    trained for as many steps as the whole, so that fewer images do not mean less training. All sizes, the whole too,
+    are judged at the last epoch trained: small parts have many more epochs, and the best of many would flatter them
+    most.
 
     Returns:
         None when it was not asked for, or, said on progress, when no candidate's backbone stays frozen or the training
@@ -146,15 +148,18 @@ def _curve(judged: Judged, sizes: Sequence[Trainings], case: Case) -> LearningCu
     )
     name = judged.candidate.id
     sentence = sentence_of(expected, whole, case.protocol.equivalence)
+    if judged.candidate.head.output != "logistic":
+        sentence += f" {_rule(whole)}"
     if name != case.best:
         sentence = f"Measured with {name}, the best one whose backbone stays frozen. {sentence}"
     return LearningCurve(name, points, tuple(_expected(gain, whole) for gain in expected), sentence)
 
 
 def _point(trainings: Trainings, rounds: Sequence[Round]) -> LearningPoint:
-    """Return the accuracy at one size. Whatever the size, two rounds share as much of it as ``rounds`` do."""
+    """Return the accuracy of one size at the last epoch. Two rounds share as much of any size as ``rounds`` do."""
     images = _images([one for one, _ in trainings]) / len(trainings)
-    return LearningPoint(round(images), cross_validation([fit for _, fit in trainings], rounds).accuracy)
+    at_last = [dataclasses.replace(fit, best=fit.last) for _, fit in trainings]
+    return LearningPoint(round(images), cross_validation(at_last, rounds).accuracy)
 
 
 def _expected(gain: Gain, whole: LearningPoint) -> Expected:
@@ -183,6 +188,13 @@ def sentence_of(gains: Sequence[Gain], whole: LearningPoint, equivalence: float)
     return (
         f"Twice as many training images ({double.images:,}) would bring {_points(double, room)}, four times as many "
         f"{_points(fourfold, room)}."
+    )
+
+
+def _rule(whole: LearningPoint) -> str:
+    return (
+        f"All sizes were judged at the last epoch ({100 * whole.accuracy.mean:.1f} % with {whole.images:,} images): "
+        "the best of its many epochs would flatter a small part most."
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,21 +32,35 @@ SMALLEST_PROBABILITY = 1e-300
 def optimism(case: Case, nested: NestedResult | None) -> Optimism:
     """Return how much the choice among all candidates that finished, and that of the epoch, flatter the best one."""
     ranked = [case.judged_of(one.id) for one in best_first(case.results, case.protocol.monitor)]
-    found = correction(ranked, case)
-    accuracy = _accuracy(case)
-    selection = found.optimism if found else None
-    moved = accuracy.mean - found.value if found else 0.0
+    found = correction(ranked, case) if len(ranked) > 1 else None
     best_epoch = _best_epoch(case.judged_of(case.best), case)
-    return Optimism(
+    measured = Optimism(
         candidates=len(ranked),
-        selection=selection,
-        corrected=None if selection is None else accuracy.mean - selection,
-        corrected_ci95=_within_one(value + moved for value in found.ci95) if found else None,
+        selection=found.optimism if found else None,
+        corrected=None,
+        corrected_ci95=None,
         best_epoch=best_epoch,
         nested=nested.accuracy if nested else None,
         chosen=nested.chosen if nested else (),
-        sentence=" ".join(_sentences(len(ranked), selection, best_epoch, nested, case=case)),
+        sentence="",
     )
+    if found and (best_epoch is not None or not _chose_epoch(case)):
+        measured = _corrected(measured, found, _accuracy(case).mean)
+    return dataclasses.replace(measured, sentence=" ".join(_sentences(measured, case)))
+
+
+def _corrected(measured: Optimism, found: Correction, shown: float) -> Optimism:
+    """Return it with what remains of the accuracy shown, less both choices: that of the candidate and of the epoch."""
+    epoch = max(0.0, measured.best_epoch or 0.0)
+    moved = shown - found.value - epoch
+    [remains] = _within_one(shown - found.optimism - epoch)
+    low, high = _within_one(*(value + moved for value in found.ci95))
+    return dataclasses.replace(measured, corrected=remains, corrected_ci95=(low, high))
+
+
+def _chose_epoch(case: Case) -> bool:
+    """Tell whether the best one had several epochs to choose from."""
+    return any(len(fit.history) > 1 for fit in case.judged_of(case.best).fits)
 
 
 def _accuracy(case: Case) -> FoldValues:
@@ -54,9 +69,8 @@ def _accuracy(case: Case) -> FoldValues:
     return result.cv.accuracy
 
 
-def _within_one(values: Iterable[float]) -> tuple[float, float]:
-    low, high = (min(1.0, max(0.0, value)) for value in values)
-    return low, high
+def _within_one(*values: float) -> list[float]:
+    return [min(1.0, max(0.0, value)) for value in values]
 
 
 def correction(ranked: Sequence[Judged], case: Case) -> Correction | None:
@@ -110,37 +124,40 @@ def _validation(row: EpochRow | Scores) -> EpochMetrics:
     return row.validation
 
 
-def _sentences(
-    candidates: int, selection: float | None, best_epoch: float | None, nested: NestedResult | None, *, case: Case
-) -> Iterator[str]:
-    yield _of_choice(candidates, selection, case)
-    if best_epoch is not None:
-        yield f"Showing every fold at its own best epoch flatters it by {_points(best_epoch)}."
-    if nested is not None:
-        yield _of_nested(nested)
+def _sentences(measured: Optimism, case: Case) -> Iterator[str]:
+    yield _of_choice(measured, case)
+    if measured.best_epoch is not None:
+        yield f"Showing every fold at its own best epoch flatters it by {_points(measured.best_epoch)}."
+        if measured.corrected is not None:
+            yield f"Less both, {_percent(measured.corrected)} remain."
+    elif _chose_epoch(case):
+        last = _percent(_accuracy(case).last_epoch_mean)
+        yield f"Its best epoch was chosen on the same images, though: at the last epoch it was {last}."
+    if measured.nested is not None:
+        yield _of_nested(measured.nested, measured.chosen)
 
 
-def _of_choice(candidates: int, selection: float | None, case: Case) -> str:
-    shown = _percent(_accuracy(case).mean)
+def _of_choice(measured: Optimism, case: Case) -> str:
+    shown, candidates = _percent(_accuracy(case).mean), measured.candidates
     if candidates == 1:
         return f"Only one candidate was judged: no choice among several flatters its {shown}."
     where = "folds" if case.plan.splits.kind == "folds" else "validation images"
-    if selection is None:
+    if measured.selection is None:
         return f"Chosen as the best of {candidates} candidates on too few images to say how much that flatters it."
     return (
         f"Chosen as the best of {candidates} candidates on the same {where}: that flatters its {shown} by "
-        f"{_points(selection)}."
+        f"{_points(measured.selection)}."
     )
 
 
-def _of_nested(nested: NestedResult) -> str:
-    accuracy, interval = nested.accuracy, ""
+def _of_nested(accuracy: FoldValues, chosen: Sequence[str]) -> str:
+    interval = ""
     if accuracy.ci95:
         interval = f" (95 % interval {100 * accuracy.ci95[0]:.1f} to {100 * accuracy.ci95[1]:.1f})"
-    names = [f"{name} in {count}" for name, count in Counter(nested.chosen).most_common()]
+    names = [f"{name} in {count}" for name, count in Counter(chosen).most_common()]
     return (
         f"The whole choice, judged on images that had no say in it, reaches {_percent(accuracy.mean)}{interval}; of "
-        f"{len(nested.chosen)} outer folds it chose {', '.join(names)}."
+        f"{len(chosen)} outer folds it chose {', '.join(names)}."
     )
 
 

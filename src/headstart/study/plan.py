@@ -21,6 +21,7 @@ from headstart.features.trunk import Engine, choose_engine
 from headstart.machine import package_versions
 from headstart.recipe import Recipe
 from headstart.study.asked import check_decisions, check_nested, unknown_images
+from headstart.study.earlier import check_same_images
 from headstart.study.networks import Network, make_networks, network_problems, resolved
 from headstart.version import __version__
 
@@ -64,7 +65,8 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
     """Return the plan of a study, or say everything that stands in its way.
 
     Raises:
-        UsageError: a candidate's network cannot be what the recipe says (every problem, one line each).
+        UsageError: a candidate's network cannot be what the recipe says (every problem, one line each); or the
+            corrected list is of other images.
         DataError: the images do not allow the protocol.
         WeightsError: weights are missing (all of them named).
     """
@@ -75,6 +77,7 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
     splits = split_table(table, recipe.protocol, folds_asked=folds_asked)
     check_nested(recipe.protocol, splits)
     check_decisions(recipe.protocol.decide, table.classes)
+    check_same_images(recipe.data, table)
     unknown = unknown_images(recipe.protocol.unknown_images)
     engine = _engine(recipe)
     networks = make_networks(recipe, weights_dir)
@@ -103,8 +106,12 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
 
 
 def _deciding(recipe: Recipe) -> Recipe:
-    """Return a recipe without what decides no number of the study itself."""
-    data = dataclasses.replace(recipe.data, corrected_from="")
+    """Return a recipe without what decides no number of the study itself, and its lists in an order of their own."""
+    data = dataclasses.replace(
+        recipe.data,
+        remove=tuple(sorted(set(recipe.data.remove))),
+        corrected_from=recipe.data.corrected_run,
+    )
     return dataclasses.replace(recipe, data=data, title="", source="", unknown=(), published=())
 
 

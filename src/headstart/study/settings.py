@@ -161,6 +161,7 @@ def _data_rules(settings: Settings) -> DataRules:
         limit=settings.limit,
         relabel=corrections.relabel,
         corrected_from=corrections.run,
+        keep=corrections.keep,
     )
 
 

@@ -181,17 +181,15 @@ def _points(row: Comparison) -> str:
 
 
 def _contradiction(row: Comparison) -> str:
-    """Return, where a test and the interval of its difference disagree, which of them counts and why; else nothing.
+    """Return, where a test and the interval of its difference disagree, which of them counts; else nothing.
 
-    They are different formulas, and only the test is adjusted for the number of pairs.
+    McNemar's test and the interval are different formulas, and part a little where few images differ.
     """
-    if row.ci95 is None or row.p_value is None or row.p_adjusted is None:
+    if row.ci95 is None or row.p_adjusted is None:
         return ""
     is_decided, excludes = row.verdict in ("a", "b"), row.ci95[0] > 0 or row.ci95[1] < 0
     if is_decided == excludes:
         return ""
-    if row.p_value < LEVEL <= row.p_adjusted:
-        return f", but that is of this pair alone: with all pairs counted p is {row.p_adjusted:.2g}"
     touches = "leaves 0 out" if excludes else "holds 0"
     return f", which just {touches}, but the test decides: p is {row.p_adjusted:.2g}"
 
