@@ -87,7 +87,7 @@ class CoveragePoint:
 
 @dataclass(frozen=True, slots=True)
 class MethodScore:
-    """One way to tell the unknown, and its mean AUROC over the classes left out (None: not judged)."""
+    """One way to tell the unknown, and its mean AUROC over the classes left out, on training images (None: not judged)."""
 
     method: str
     auroc: float | None
@@ -102,7 +102,7 @@ class Unknown:
         threshold: above this score an image is unknown.
         kept: share of the known test images that are not refused.
         judged: why there are no ``trials``, or an empty text.
-        trials: each class left out in turn.
+        trials: each class left out in turn, on test images; a threshold keeps 95 % of its round's validation images.
         mean_auroc: over the trials.
         folder: the images of ``--unknown``.
         coverage: of the test images, from the surest to all.

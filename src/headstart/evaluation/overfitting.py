@@ -80,15 +80,23 @@ def _words(
         return _turned_words(last, f"after epoch {_number(turned)} of {_number(epochs)} the validation loss rose again")
     if not any(np.isfinite(one.losses).any() for one in folds):
         return f"No epoch had a finite validation loss: {_both(last)}. A smaller learning rate may help."
-    if best[0] - best[1] > NOTABLE_GAP:
+    ahead = _where_ahead(best, last)
+    if ahead:
         return (
-            f"Training ran ahead of validation: {_both(best)}, but the validation loss did not rise again: the epochs "
-            "do no harm; more images, changed copies of them or stronger regularisation may narrow the gap."
+            f"Training ran ahead of validation: {ahead}, but the validation loss did not rise again: the epochs do no "
+            "harm; more images, changed copies of them or stronger regularisation may narrow the gap."
         )
     words = _level_words(best, "few validation images, or an epoch chosen by them")
     if epochs > 1 and all(_falls_to_the_end(one.losses) for one in folds):
         words += f" The validation loss was still falling at the last epoch ({_number(epochs)}): more epochs may help."
     return words
+
+
+def _where_ahead(best: tuple[float, float], last: tuple[float, float]) -> str:
+    """Return where training is ahead, in words: at the best epoch or, chosen by validation as that is, at the last."""
+    if best[0] - best[1] > NOTABLE_GAP:
+        return _both(best)
+    return f"{_both(last)} at the end" if last[0] - last[1] > NOTABLE_GAP else ""
 
 
 def _turned_words(last: tuple[float, float], rise: str) -> str:
