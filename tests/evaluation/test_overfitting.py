@@ -110,8 +110,8 @@ def test_a_gap_that_opens_after_the_best_epoch():
     found = overfitting("a", [Course((0.4, 0.44), (0.445, 0.356), np.array([1.1, 1.0, 1.01]))] * 3)
     assert found.gap < 0 < found.last_gap
     assert found.sentence.startswith(
-        "Training ran ahead of validation: 44.5 % on training images against 35.6 % on validation images at the end, but "
-        "the validation loss did not rise again"
+        "Training ran ahead of validation: 44.5 % on training images against 35.6 % on validation images at the end, "
+        "but the validation loss did not rise again"
     )
 
 

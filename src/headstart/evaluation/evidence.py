@@ -87,7 +87,7 @@ class CoveragePoint:
 
 @dataclass(frozen=True, slots=True)
 class MethodScore:
-    """One way to tell the unknown, and its mean AUROC over the classes left out, on training images (None: not judged)."""
+    """One way to tell the unknown, and its mean AUROC over left-out classes, on training images (None: not judged)."""
 
     method: str
     auroc: float | None

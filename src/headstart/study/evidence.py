@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from headstart.classifier import predict
 from headstart.classifier.answering import Answering
-from headstart.evaluation.evidence import Evidence
+from headstart.evaluation.evidence import Evidence, Unknown
+from headstart.evaluation.unknown import Detector
 from headstart.study.attempt import attempt
 from headstart.study.calibration import calibration
 from headstart.study.case import Case
@@ -72,9 +73,15 @@ def _measured(case: Case, part: str, measure: Callable[[], Found]) -> Found | No
 
 def with_unknown_folder(case: Case, evidence: Evidence, answering: Answering) -> Evidence:
     """Return the evidence with the saved classifier's answers to the images of ``--unknown``, where there are any."""
-    files, known, detector = case.plan.unknown_images, evidence.unknown, answering.detector
-    if not files or known is None or detector is None:
+    known, detector = evidence.unknown, answering.detector
+    if not case.plan.unknown_images or known is None or detector is None:
         return evidence
-    outputs = predict.load(case.place.folder.classifier).outputs(files, progress=case.place.progress)
-    say_unreadable(files, outputs.errors, case.place.progress)
-    return dataclasses.replace(evidence, unknown=judge_folder(known, detector, outputs, case))
+    judged = _measured(case, "folder of unknown images", lambda: _judged_on_folder(case, known, detector))
+    return dataclasses.replace(evidence, unknown=judged or known)
+
+
+def _judged_on_folder(case: Case, known: Unknown, detector: Detector) -> Unknown:
+    files, progress = case.plan.unknown_images, case.place.progress
+    outputs = predict.load(case.place.folder.classifier).outputs(files, progress=progress)
+    say_unreadable(files, outputs.errors, progress)
+    return judge_folder(known, detector, outputs, case)
