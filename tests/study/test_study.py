@@ -37,8 +37,8 @@ def summary(run):
     return run.summary()
 
 
-def again(finished, out, monkeypatch, settings=None, **options):
-    monkeypatch.setenv("HEADSTART_CACHE", str(finished.cache))
+def again(finished, out, monkeypatch, settings=None, *, cache=None, **options):
+    monkeypatch.setenv("HEADSTART_CACHE", str(cache or finished.cache))
     return api.compare(finished.data, settings or finished.settings, out=out, **options)
 
 
@@ -213,7 +213,7 @@ def test_a_network_that_fails_does_not_end_the_study(finished, tmp_path, monkeyp
     settings = Settings(
         backbones=("mobilenet:random", "mobilenet_v2:random"), learning_rates=(1e-2,), folds=3, epochs=2, image_size=32
     )
-    result = again(finished, tmp_path / "run", monkeypatch, settings)
+    result = again(finished, tmp_path / "run", monkeypatch, settings, cache=tmp_path / "cache")
     good, bad = result.summary.candidates
     assert (good.status, bad.status, bad.cv) == ("done", "failed", None)
     assert "no memory for this network" in bad.reason
@@ -229,7 +229,7 @@ def test_when_every_network_fails_the_study_says_so(finished, tmp_path, monkeypa
     monkeypatch.setattr(workshop, "build_network", failing)
     settings = Settings(backbones=("mobilenet_v2:random",), learning_rates=(1e-2,), folds=3, epochs=2, image_size=32)
     with pytest.raises(StudyError, match="broken build"):
-        again(finished, tmp_path / "run", monkeypatch, settings)
+        again(finished, tmp_path / "run", monkeypatch, settings, cache=tmp_path / "cache")
 
 
 def test_a_whole_network_from_scratch_beside_a_frozen_one_with_holdout(finished, tmp_path, monkeypatch):
