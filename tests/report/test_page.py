@@ -1,7 +1,9 @@
 """The page is parsed: its numbers are those of the run folder, and it asks nothing of anybody."""
 
+import base64
 import csv
 import gzip
+import hashlib
 import json
 import re
 import shutil
@@ -186,12 +188,15 @@ def test_per_class_rows_name_the_classes_in_order(build_run):
 def test_nothing_is_asked_of_the_network(build_run):
     folder = build_run(pictures=True)
     text = render(folder)
-    assert not re.findall(r"https?://|//[a-z]|@import|<script|<iframe|javascript:", text)
+    assert not re.findall(r"https?://|//[a-z]|@import|<script |<iframe|javascript:|fetch|XMLHttp|eval", text)
     page = Page(text)
+    [script] = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = page.all("meta", http_equiv="Content-Security-Policy")[0]["content"]
+    assert policy.endswith(f"script-src 'sha256-{digest}'") and "default-src 'none'" in policy
     addresses = [one.get("src") or one.get("href") for one in page.elements if "src" in one or "href" in one]
     assert addresses and all(address.startswith(("data:", "#")) for address in addresses)
     assert not [one for one in page.elements for name in one if name.startswith("on")]
-    assert "default-src 'none'" in page.all("meta", http_equiv="Content-Security-Policy")[0]["content"]
 
 
 def test_equal_folders_make_equal_bytes(build_run, tmp_path):

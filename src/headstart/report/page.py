@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import MissingExtraError
-from headstart.report import charts, commands, content, published, sure
+from headstart.report import charts, commands, content, folds, galleries, image_map, layer_tables, published, sure
 from headstart.report.content import Findings
 from headstart.report.numbers import escaped, look_up, written
 from headstart.runs import folder as run_files
 from headstart.runs.folder import ORIGINAL, PictureRow, RunFolder
+
+TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("map.js", "copy.js")
+"""What the page can do beyond being read; without it everything can still be read."""
 
 LISTED = 12
 ESTIMANDS = {
@@ -89,7 +94,7 @@ def _environment(findings: Findings) -> Any:
         return Markup('<data value="{}" data-from="{}">{}</data>').format(exact, pointer, written(value, kind))
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
+        loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -105,6 +110,7 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
     ranked = content.ranking(summary)
     run = folder.path.resolve().name
     typed = commands.typed_folder(findings.environment.command, run)
+    script = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
     return {
         "findings": findings,
         "summary": summary,
@@ -148,6 +154,12 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "mistakes": _pictures(folder, "mistake"),
         "top_k_size": max(map(int, summary.test.top_k), default=None),
         "augmentations": _augmentations(folder),
+        "galleries": galleries.gather(folder, findings),
+        "map": image_map.gather(folder, findings),
+        "folds": folds.gather(folder, findings),
+        "layers": layer_tables.gather(folder, findings),
+        "script": script,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "published": published.published_section(summary, findings.study, findings.timings),
         "listed": LISTED,
     }

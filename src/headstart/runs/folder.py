@@ -26,7 +26,9 @@ from headstart.runs.rows import (
     FeatureTiming,
     FoldRow,
     HistoryRow,
+    LayerRow,
     LogEntry,
+    MapRow,
     PictureRow,
     PredictionBlock,
     ResultRow,
@@ -42,7 +44,9 @@ __all__ = [
     "FeatureTiming",
     "FoldRow",
     "HistoryRow",
+    "LayerRow",
     "LogEntry",
+    "MapRow",
     "PictureRow",
     "PredictionBlock",
     "ResultRow",
@@ -63,6 +67,9 @@ TIMINGS = "timings.json"
 DOUBTS = "doubts.csv"
 MEDIA = "media"
 PICTURES = "media/pictures.csv"
+MAP = "map.csv"
+MAP_PICTURES = "media/map.jpg"
+LAYERS = "layers.csv"
 JOBS = "jobs"
 REPORT = "report.html"
 CLASSIFIER = "classifier"
@@ -258,6 +265,28 @@ class RunFolder:
     def picture_bytes(self, row: PictureRow) -> bytes:
         """Return one small picture as JPEG."""
         return self._need(self._picture(row).relative_to(self.path).as_posix()).read_bytes()
+
+    def write_map(self, rows: Iterable[MapRow], sheet: bytes | None = None) -> None:
+        """Write where every image stands on the map, after the sheet of its pictures as JPEG."""
+        if sheet is not None:
+            storage.write_bytes(self.path / MAP_PICTURES, sheet)
+        write_table(self.path / MAP, MapRow, rows)
+
+    def map(self) -> tuple[MapRow, ...]:
+        """Return where every image stands on the map; empty when none was made."""
+        return read_table(self.path / MAP, MapRow) if (self.path / MAP).exists() else ()
+
+    def map_sheet(self) -> bytes | None:
+        """Return the sheet of map pictures as JPEG; None when there is none."""
+        return (self.path / MAP_PICTURES).read_bytes() if (self.path / MAP_PICTURES).exists() else None
+
+    def write_layers(self, rows: Iterable[LayerRow]) -> None:
+        """Write the layers of the candidates."""
+        write_table(self.path / LAYERS, LayerRow, rows)
+
+    def layers(self) -> tuple[LayerRow, ...]:
+        """Return the layers of the candidates; empty when an older headstart wrote the run."""
+        return read_table(self.path / LAYERS, LayerRow) if (self.path / LAYERS).exists() else ()
 
     def _picture(self, row: PictureRow) -> Path:
         return self.path / MEDIA / f"{row.kind}-{row.number:05d}.jpg"

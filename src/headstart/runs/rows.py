@@ -108,6 +108,38 @@ class PictureRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MapRow:
+    """One image on the map of the images: ``x`` and ``y`` have no unit; near means alike to the network.
+
+    ``part`` is the image's split. ``predicted`` is what the best candidate says of it, by a model that had not learned
+    from it. ``tile`` is the place of its picture on the sheet of map pictures, row by row from 0; None without one.
+    """
+
+    path: str
+    label: str
+    part: str
+    predicted: str | None
+    x: float
+    y: float
+    tile: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One layer of a candidate in the order of the network: its output shape in words, its number of weights.
+
+    ``trainable`` is how many of the weights train in the last phase.
+    """
+
+    candidate: str
+    layer: str
+    kind: str
+    output_shape: str
+    parameters: int
+    trainable: int
+
+
+@dataclass(frozen=True, slots=True)
 class DoubtRow:
     """One image whose label is doubted: ``suggested`` is its label by the candidate, with that probability.
 
