@@ -18,7 +18,8 @@ SOURCE = ROOT / "src" / "headstart"
 # A room imports only rooms that stand before it.
 ROOMS = (
     *("version", "errors", "storage", "progress", "machine", "recipe", "evaluation", "data", "backbones", "features"),
-    *("training", "classifier", "runs", "study", "report", "api", "doctor", "options", "terminal", "cli"),
+    *("training", "classifier", "runs", "study", "report", "serve", "api", "doctor", "options", "terminal"),
+    *("prediction_job", "cli"),
 )
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 

@@ -18,7 +18,6 @@ from headstart.version import __version__
 if TYPE_CHECKING:
     from headstart.api import Result
     from headstart.backbones.catalog import Backbone
-    from headstart.classifier.predict import Prediction
     from headstart.progress import Progress
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -187,42 +186,35 @@ def recipes(name: str | None, as_json: bool, quiet: bool) -> None:
 
 @app.command()
 @click.argument("classifier", type=click.Path(path_type=Path))
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--top", type=click.IntRange(min=1), help="Classes to show per image; not with --csv.  [default: 3; --json: all]"
-)
-@options.as_json
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with every class's probability.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+@options.predictions
 @options.talk
-def predict(
-    classifier: Path, paths: tuple[Path, ...], top: int | None, as_json: bool, as_csv: bool, quiet: bool
-) -> None:
-    """Classify image files, and all files below folders, with a CLASSIFIER folder.
+def predict(classifier: Path, paths: tuple[Path, ...], quiet: bool, **choices: Any) -> None:
+    """Classify images with a CLASSIFIER, a folder or zip file.
+
+    PATHS are files, folders (with all folders below them), patterns such as "photos/**/*.jpg", or - for a list on
+    standard input, one path per line or with NUL between them.
 
     The answer is the most probable class, unless the study had targets or costs of errors, or the image looks like
     none of the classes: then it is "unknown". Probabilities are calibrated.
 
     An image that cannot be read gets its reason in its row; the exit status is then 1.
 
+    \b
+    --json     [{"path", "answer", "ranked": [{"class", "probability"}, ..], "unknown_score", "error"}, ..]
+    --csv      path,predicted,probability,answer,unknown_score,error,p:<class>,..
+    --watch    with --json one object per line; Ctrl-C ends it, with exit status 0
+
+    \b
+    headstart predict runs/photos-1a2b3c/classifier new.jpg holiday/ --top 1
+    find . -name "*.jpg" -print0 | headstart predict runs/photos-1a2b3c/classifier - --csv > answers.csv
+    headstart predict runs/photos-1a2b3c/classifier --watch inbox --sort-into sorted
+
     Example: headstart predict runs/photos-1a2b3c/classifier new.jpg holiday/ --top 1
     """
-    from headstart.classifier import predict as predicting
+    from headstart import prediction_job
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other. Give one of them.")
-    if as_csv and top:
-        raise click.UsageError("--csv has a column for every class. Leave out --top, or use --json.")
-    model = predicting.load(classifier)
-    files = predicting.find_images(paths)
-    progress = _progress(quiet or as_json or len(files) < 50)
-    predictions = model.predict(files, progress=progress)
-    if as_json:
-        click.echo(predicting.as_json(predictions, top=top))
-    elif as_csv:
-        click.echo(predicting.as_csv(predictions, model.classes), nl=False)
-    else:
-        _print_predictions(predictions, top or 3)
-    if any(prediction.error for prediction in predictions):
+    if prediction_job.run(classifier, paths, prediction_job.Choices(**choices, quiet=quiet)):
         sys.exit(1)
 
 
@@ -242,6 +234,34 @@ def report(run: Path, show: bool, quiet: bool) -> None:
     click.echo(path)
     if show:
         click.launch(str(path))
+
+
+@app.command()
+@click.argument("path", metavar="CLASSIFIER_OR_RUNS", type=click.Path(path_type=Path))
+@options.serving
+@options.talk
+def serve(path: Path, host: str, port: int, allow_origin: tuple[str, ...], quiet: bool, **limits: Any) -> None:
+    """Answer over HTTP for a CLASSIFIER folder or zip file, or show the RUNS in a folder; Ctrl-C ends it.
+
+    A page to try is at /; programs send images to /predict, and /openapi.json describes the rest. The address is
+    printed once it can be opened. Only this machine can ask unless --host says otherwise.
+
+    Example: headstart serve runs/photos-1a2b3c/classifier --port 8000
+    """
+    _need("serve", "starlette", "uvicorn", "python_multipart")
+    from headstart.serve import server
+    from headstart.serve.limits import access_for, from_options, is_loopback
+    from headstart.serve.subject import read_subject
+
+    allowed = from_options(**limits)
+    subject = read_subject(path, allowed, access_for(host, origins=allow_origin))
+    listener = server.listen(host, port)
+    say = _progress(quiet).say
+    say(f"Serving {subject.description}. Ctrl-C ends it.")
+    if not is_loopback(host):
+        say(f"Anybody who can reach this machine over the network can ask: --host {host}.")
+    click.echo(server.address_of(listener, host))
+    server.run(subject.app, listener, allowed)
 
 
 @app.command()
@@ -355,18 +375,22 @@ def cache_clear(quiet: bool) -> None:
 
 
 @app.command()
+@click.argument("classifier", type=click.Path(path_type=Path), required=False)
 @options.as_json
 @options.weights_dir
 @options.talk
-def doctor(as_json: bool, weights_dir: Path | None, quiet: bool) -> None:
+def doctor(classifier: Path | None, as_json: bool, weights_dir: Path | None, quiet: bool) -> None:
     """Check the installation: versions, engine, cores, cache, weights. Exit status 1 when something is missing.
 
-    Example: headstart doctor
+    With CLASSIFIER, a folder or zip file, check that instead: its files, its graph, and that it still says of
+    generated pictures what it said when it was saved.
+
+    Example: headstart doctor runs/photos-1a2b3c/classifier
     """
     from headstart import storage
-    from headstart.doctor import examine
+    from headstart.doctor import examine, examine_classifier
 
-    checks = examine(weights_dir)
+    checks = examine_classifier(classifier) if classifier else examine(weights_dir)
     if as_json:
         click.echo(storage.json_text(checks))
     else:
@@ -374,6 +398,15 @@ def doctor(as_json: bool, weights_dir: Path | None, quiet: bool) -> None:
             click.echo(f"{'ok ' if check.good else 'NO '} {check.name:<18}{check.finding}")
     if not all(check.good for check in checks):
         sys.exit(1)
+
+
+def _need(extra: str, *packages: str) -> None:
+    """Raise MissingExtraError where a package of an extra is not installed."""
+    from importlib.util import find_spec
+
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, extra)
 
 
 def _progress(quiet: bool) -> Progress:
@@ -431,16 +464,6 @@ def _show_recipe(name: str, *, as_json: bool) -> None:
 
     recipe = api.read_recipe(name)
     click.echo(storage.json_text({"recipe": recipe, "candidates": api.describe(recipe)}))
-
-
-def _print_predictions(predictions: Sequence[Prediction], top: int) -> None:
-    from headstart import terminal
-
-    rows = []
-    for prediction in predictions:
-        classes = prediction.error or ", ".join(f"{one.class_} {one.probability:.1%}" for one in prediction.top(top))
-        rows.append([prediction.path, prediction.answer or "", classes])
-    terminal.print_table(["image", "answer", "classes"], rows)
 
 
 @dataclass(frozen=True, slots=True)

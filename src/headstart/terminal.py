@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.progress import Progress
 
 if TYPE_CHECKING:
+    from headstart.classifier.prediction import Prediction
     from headstart.data.audit import Audit, Sizes
     from headstart.evaluation.results import CandidateResult, Published
     from headstart.evaluation.summary import Summary
@@ -87,6 +89,33 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 240
     Console(width=width, highlight=False, markup=False).print(table)
+
+
+Tracking = AbstractContextManager[Callable[[int], None]]
+
+
+def prediction_lines(predictions: Iterable[Prediction], widths: Sequence[int], *, top: int) -> Iterator[str]:
+    """Yield a table of predictions line by line, as they come: path, answer, and the ``top`` classes or the error."""
+    from rich.cells import cell_len
+
+    from headstart.classifier.tables import printable
+
+    def line(*texts: str) -> str:
+        padded = [text + " " * (width - cell_len(text)) for text, width in zip(texts, (*widths, 0), strict=True)]
+        return "  ".join(padded).rstrip() + "\n"
+
+    yield line("image", "answer", "classes")
+    for one in predictions:
+        classes = ", ".join(f"{each.class_} {each.probability:.1%}" for each in one.top(top))
+        yield line(printable(one.path), one.answer or "", one.error or classes)
+
+
+def widths(files: Sequence[Path], answers: Sequence[str]) -> tuple[int, int]:
+    """Return how many columns of the screen paths and answers take, within reason."""
+    from rich.cells import cell_len
+
+    longest = [max((cell_len(str(one)) for one in texts), default=30) for texts in (files, answers)]
+    return min(longest[0], 120), min(max(longest[1], len("answer")), 60)
 
 
 def _is_number(text: str) -> bool:
