@@ -9,6 +9,7 @@ HeadstartError                 exit 1; the message is one line that says what to
 ├── CacheError                 the cache folder cannot be used
 ├── RunError                   a run folder is missing, incomplete or belongs to something else
 ├── StudyError                 the study cannot go on (every candidate failed, ...)
+├── ReportError                a page cannot be written or printed where it was asked for
 └── ClassifierError            a classifier folder is none, or is damaged
 """
 
@@ -59,6 +60,10 @@ class RunError(HeadstartError):
 
 class StudyError(HeadstartError):
     """The study cannot go on."""
+
+
+class ReportError(HeadstartError):
+    """A page cannot be written or printed where it was asked for."""
 
 
 class ClassifierError(HeadstartError):

@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from headstart.features import graph
 from headstart.features.extract import run_batches
 from headstart.features.trunk import OpenVinoTrunk, Pixels
 from headstart.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    import openvino as ov
 
 Image = str | Path | NDArray[np.uint8]
 
@@ -89,9 +93,14 @@ class Classifier:
     def __init__(self, folder: Path, info: ClassifierInfo) -> None:
         self.info = info
         self.answering = bundle.read_answering(folder, info)
-        model = graph.openvino_module().Core().read_model(folder / bundle.GRAPH_FILE)
-        model.reshape([-1, info.input.height, info.input.width, 3])
-        self._trunk = _HeadedTrunk(model, precision=info.precision, output=graph.LOGITS)
+        self._folder = folder
+        self._trunk = _HeadedTrunk(self.read_graph(), precision=info.precision, output=graph.LOGITS)
+
+    def read_graph(self) -> ov.Model:
+        """Return the classifier's graph, fresh from its file, for images of the network's size."""
+        model = graph.openvino_module().Core().read_model(self._folder / bundle.GRAPH_FILE)
+        model.reshape([-1, self.info.input.height, self.info.input.width, 3])
+        return model
 
     @property
     def classes(self) -> tuple[str, ...]:
