@@ -5,12 +5,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
+# what the browser tests judge accessibility with; they say so where it is missing
+AXE := axe-core@4.14.1
+
 .PHONY: demo test clean
 
 demo: .venv/installed-cpu
 	$(BIN)/headstart demo
 
-test: .venv/installed-dev
+test: .venv/installed-dev .venv/installed-axe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -33,3 +36,7 @@ clean:
 	@echo 'Installing headstart and its tests into .venv: a few minutes the first time.'
 	$(PIP) --editable '.[cpu,dev]'
 	@touch .venv/installed-cpu $@
+
+.venv/installed-axe: .venv/created Makefile
+	@if command -v npm >/dev/null && npm install --prefix .venv/node --no-save --no-package-lock --no-audit --no-fund \
+	  --loglevel=error $(AXE); then touch $@; else echo 'Without npm the accessibility of the report is not judged.'; fi

@@ -259,6 +259,21 @@ def test_an_audit_shows_the_first_dozen_of_each_kind(headstart, photos):
     assert "  and 3 more (--json lists all)" in out
 
 
+def test_an_audit_lists_what_a_study_would_refuse(headstart, photos, tmp_path):
+    (photos / "owl").mkdir()
+    (photos / "owl" / "words.jpg").write_text("words")
+    status, out, _ = headstart("audit", photos, "--quiet")
+    assert status == 0
+    assert "- Class 'owl' has no readable image" in out and "Set aside: 1\n  owl/words.jpg: text" in out
+    assert re.search(r"owl +0\n", out) and "uneven" not in out
+    rows = [("photos/cat/1.png", "cat"), ("photos/dog/1.png", "dog"), ("photos/dog/gone.png", "dog")]
+    table = write_csv(tmp_path / "list.csv", rows)
+    status, out, _ = headstart("audit", table, "--quiet")
+    assert status == 0 and "photos/dog/gone.png: cannot be read: No such file" in out
+    status, _, err = headstart("compare", table, "--quiet")
+    assert status == 1 and "1 of 3 files do not exist" in err
+
+
 def test_run_hands_everything_to_the_python_door(headstart, monkeypatch):
     given = {}
 

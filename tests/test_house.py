@@ -162,7 +162,13 @@ def test_no_function_is_longer_than_60_lines(module):
     assert not [node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > 60]
 
 
-@pytest.mark.parametrize("imported", ["cli", "report", "report.page", "classifier.predict", "runs.folder"])
+@pytest.mark.parametrize(
+    "imported",
+    [
+        *("cli", "report", "report.page", "report.several", "report.pdf", "terminal"),
+        *("classifier.predict", "classifier.explanation", "runs.folder", "runs.history"),
+    ],
+)
 def test_light_modules_do_not_import_networks(imported):
     code = f"import sys, headstart.{imported}; print(sorted({set(HEAVY[:4])!r} & set(sys.modules)))"
     assert run_python(code).strip() == "[]"
@@ -181,7 +187,7 @@ def test_prediction_needs_only_the_base_install():
     code = (
         "import sys\n"
         f"for name in {STUDY_ONLY!r}: sys.modules[name] = None\n"
-        "import headstart.cli, headstart.classifier.predict\n"
+        "import headstart.cli, headstart.classifier.explanation, headstart.classifier.predict\n"
         "print('imported')"
     )
     assert run_python(code).strip() == "imported"

@@ -1,11 +1,16 @@
 """What stands on the terminal when a study has ended."""
 
 import dataclasses
+import os
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from headstart.evaluation.evidence import LabelDoubts
+from headstart.api import Result
+from headstart.evaluation.evidence import Changes, Combination, LabelDoubts, LearningCurve, Optimism
 from headstart.evaluation.metrics import evaluate, fold_values
 from headstart.evaluation.results import (
     CandidateResult,
@@ -17,7 +22,9 @@ from headstart.evaluation.results import (
     Published,
 )
 from headstart.evaluation.summary import Summary
-from headstart.terminal import print_result
+from headstart.runs.folder import CandidateTiming, Timings
+from headstart.runs.history import Headline, RunRow
+from headstart.terminal import Column, print_columns, print_places, print_result, print_runs
 
 VALUES = fold_values([0.5, 1.0], [0.5, 0.5])
 TEST = evaluate(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), ["a", "b"])
@@ -64,13 +71,13 @@ def test_what_to_take_and_what_to_doubt_is_said(capsys):
     doubts = LabelDoubts("m", images=3, doubted=1, estimated=1, estimated_share=0.3, sentence="About 1 label ...")
     print_result(dataclasses.replace(summary(()), recommendation="Take m.", label_doubts=doubts))
     out = capsys.readouterr().out
-    assert out.startswith("\nm is best.\nTake m.\n\n") and out.endswith("About 1 label ...\n\n")
+    assert out.startswith("\nm is best.\nTake m.\n\n") and out.endswith("\n- About 1 label ...\n\n")
 
 
 def test_the_story_is_told(lines):
     told = lines()
     assert ["m", "is", "best."] in told
-    assert ["m", "75.0%", "35.4%", "0.750", "66.7%", "3,210"] in told
+    assert ["m", "75.0%", "±", "35.4", "0.750", "66.7%", "20.8", "to", "93.9", "3,210"] in told
     assert ["r", "failed:", "no", "memory"] in told
     assert ["b", "1", "1"] in told
     assert not [line for line in told if "Published" in line]
@@ -91,3 +98,158 @@ def test_published_values_of_all_images_stand_beside_those_found_here(lines):
 def test_where_nothing_was_measured_there_is_no_table(lines):
     told = lines(PUBLISHED[-1:])
     assert not [line for line in told if line[-1:] == ["difference"]]
+
+
+@pytest.fixture
+def terminal(monkeypatch, capsys):
+    """Return a function that prints on a terminal of some width and returns the lines."""
+
+    def printed(width, write):
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        monkeypatch.setattr(shutil, "get_terminal_size", lambda *default: os.terminal_size((width, 24)))
+        monkeypatch.setenv("COLUMNS", str(width))
+        write()
+        # bold headings take no room on a terminal
+        return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+
+    return printed
+
+
+def many(number, *, finalists=2, failed=0, classes=("a", "b")):
+    """Return a summary with many candidates, the first ones best."""
+    base = summary(())
+    first = base.candidates[0]
+    done = []
+    for place in range(number):
+        accuracy = fold_values([0.9 - 0.01 * place, 0.92 - 0.01 * place], [0.5, 0.5])
+        cv = dataclasses.replace(first.cv, accuracy=accuracy)
+        done.append(dataclasses.replace(first, id=f"mobilenet_v2-random-lr{place:05}", cv=cv))
+    lost = [dataclasses.replace(base.candidates[1], id=f"lost-{place}") for place in range(failed)]
+    # the last finalists are far down the ranking
+    chosen = [done[0].id, *(one.id for one in done[number - finalists + 1 :])][:finalists]
+    support = np.arange(len(classes)).repeat(3)
+    test = evaluate(support, np.eye(len(classes))[support] * 0.9 + 0.1 / len(classes), list(classes))
+    return dataclasses.replace(
+        base,
+        candidates=(*done, *lost),
+        best=done[0].id,
+        recommended=chosen[-1],
+        finals=tuple(dataclasses.replace(base.finals[0], candidate=name) for name in chosen),
+        test=test,
+        dataset=dataclasses.replace(base.dataset, classes=classes),
+    )
+
+
+def test_a_study_of_a_few_candidates_is_told_in_about_twenty_lines(terminal):
+    classes = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    timings = Timings(1.0, None, 2.0, candidates={"mobilenet_v2-random-lr00000": CandidateTiming(1.0, 18.14)})
+    found = dataclasses.replace(
+        many(4, classes=classes),
+        verdict="The words of a verdict go on and on, and on the way they name some numbers. " * 3,
+        recommendation="Take the other one.",
+        label_doubts=LabelDoubts("m", 30, 3, 2, 0.1, "About 2 labels may be wrong. 3 are listed. Look first."),
+    )
+    lines = terminal(80, lambda: print_result(found, timings))
+    assert len(lines) <= 22 and max(map(len, lines)) <= 80
+    [row] = [line.split() for line in lines if line.startswith("mobilenet_v2-random-lr00000")]
+    assert row[1:4] == ["91.0%", "±", "1.4"] and "18.1" not in row
+    wider = terminal(100, lambda: print_result(found, timings))
+    assert any(line.startswith("mobilenet_v2-random-lr00000") and "18.1" in line.split() for line in wider)
+    assert "- About 2 labels may be wrong. 3 are listed." in lines
+
+
+def test_many_candidates_are_counted_and_finalists_always_shown(capsys):
+    found = many(25, finalists=3, failed=5)
+    print_result(found)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    lines = out.splitlines()
+    shown = [line.split()[0] for line in lines if line.startswith("mobilenet_v2")]
+    assert len(shown) == 8 and {final.candidate for final in found.finals} <= set(shown)
+    assert shown[:6] == [f"mobilenet_v2-random-lr{place:05}" for place in range(6)]
+    assert "and 17 more, in the report" in lines
+    assert "lost-0 failed: no memory" in lines and "and 3 more failed, see the report" in lines
+
+
+def test_long_names_and_many_classes_do_not_wrap(terminal):
+    classes = tuple(f"a class with a rather long name {place}" for place in range(8))
+    found = many(3, classes=classes)
+    long = "mobilenet_v2-" + "x" * 70 + "-lr0.01"
+    candidates = (dataclasses.replace(found.candidates[0], id=long), *found.candidates[1:])
+    finals = (dataclasses.replace(found.finals[0], candidate=long), *found.finals[1:])
+    lines = terminal(
+        80, lambda: print_result(dataclasses.replace(found, candidates=candidates, finals=finals, best=long))
+    )
+    assert max(map(len, lines)) <= 80
+    [row] = [line for line in lines if line.startswith("mobilenet_v2-x")]
+    assert "\u2026" in row and "lr0.01" in row and "91.0%" in row
+    assert sum(line.startswith("a class") for line in lines) == 8
+
+
+def test_many_classes_have_their_matrix_in_the_report(capsys):
+    said = "The confusion matrix of 10 classes is in the report.\n"
+    for candidates, told in ((4, False), (5, True)):
+        print_result(many(candidates, classes=tuple("abcdefghij")))
+        assert (said in capsys.readouterr().out) == told
+
+
+def test_a_few_warnings_are_told_and_the_rest_is_counted(capsys):
+    base = many(2)
+    changed = dataclasses.replace(
+        base,
+        changes=Changes("runs/x", 1, 1, 10, 0.5, 0.6, (-0.1, 0.3), "Against x. It is better."),
+        optimism=Optimism(2, 0.1, 0.8, None, None, None, (), "Chosen as the best. More on it."),
+        label_doubts=LabelDoubts("m", 3, 0, None, None, "Labels cannot be judged: too few."),
+        learning_curve=LearningCurve("m", (), (), "Measured with m. Twice as many would bring 1 point."),
+    )
+    print_result(changed)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("- ")] == [
+        "- Against x. It is better.",
+        "- Labels cannot be judged: too few.",
+        "- Chosen as the best.",
+        "- 1 more in the report.",
+    ]
+
+
+def test_it_is_said_whose_classifier_was_kept(capsys, tmp_path):
+    def said(found):
+        print_places(
+            Result(found, tmp_path, tmp_path / "r", tmp_path / "c", tmp_path / "both", tmp_path / "d"), ["do this"]
+        )
+        return capsys.readouterr().out
+
+    other = many(2)
+    assert f"c (of {other.best}, the best; for the recommended one run that alone)" in said(other)
+    same = dataclasses.replace(other, recommended=other.best)
+    assert f"c (of {other.best})\n" in said(same) and "Combination" not in said(same)
+    assert said(same).endswith("Next:        do this\n") and "Doubts" not in said(same)
+    joined = Combination("average", "average", ("m",), 0.9, TEST, None, 7, True, "The mean helps.")
+    both = dataclasses.replace(same, combinations=(joined,))
+    assert "Combination" not in said(both)
+    (tmp_path / "both").mkdir()
+    assert f"Combination: {tmp_path / 'both'} (average)\n" in said(both)
+
+
+RUNS = (
+    RunRow("a/flowers-0123456789", Path("a"), "", "done", "", "2026-01-02T03:04:05+00:00", 3670, 5, 4, 0,
+           "mobilenet-lr0.001", "mobilenet_v2-lr0.001", Headline(0.918, (0.896, 0.939)), Headline(0.896, None), 60.0),
+    RunRow("b", Path("b")),
+    RunRow("c", Path("c"), state="damaged", reason="summary.json cannot be read (cut short)"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_runs_stand_on_one_line_each_however_narrow_it_is(terminal, width):
+    lines = terminal(width, lambda: print_runs(RUNS))
+    assert len(lines) == 5 and max(map(len, lines)) <= width
+    assert lines[1].split()[-1] == "done" and "89.6%" in lines[1]
+    assert lines[2].split() == ["b", "not", "finished"] and lines[3].split() == ["c", "damaged"]
+    assert ("mobilenet_v2-lr0.001" in lines[1]) == (width == 200)
+    assert "c is damaged: summary.json cannot be read (cut short)." in " ".join(lines[4:])
+
+
+def test_columns_that_fit_stay_in_their_order(terminal):
+    columns = [Column("a", ["1" * 20]), Column("b", ["2" * 50], worth=2), Column("c", ["3" * 30], worth=1)]
+    assert terminal(60, lambda: print_columns(columns))[1].split() == ["1" * 20, "3" * 30]
+    assert terminal(120, lambda: print_columns(columns))[1].split() == ["1" * 20, "2" * 50, "3" * 30]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from headstart import options
 from headstart.errors import HeadstartError, MissingExtraError, UsageError
@@ -33,6 +35,8 @@ def app() -> None:
     headstart audit photos                            what is wrong with the images, before any training
     headstart compare photos                          one folder per class; compares every CNN it has weights for
     headstart predict runs/photos-1a2b3c/classifier new.jpg
+    headstart runs                                    what was run so far, newest first
+    headstart report runs/one runs/two                several runs side by side
     """
 
 
@@ -80,7 +84,8 @@ def audit(data: Path, class_names: Path | None, as_json: bool, quiet: bool) -> N
 
     rules = DataRules(class_names=read_class_names(class_names) if class_names else {})
     progress = _progress(quiet or as_json)
-    found = audit_table(read_table(data, rules=rules, progress=progress, cache=storage.cache_folder()))
+    table = read_table(data, rules=rules, progress=progress, cache=storage.cache_folder(), strict=False)
+    found = audit_table(table)
     if as_json:
         click.echo(storage.json_text(found))
     else:
@@ -172,7 +177,7 @@ def recipes(name: str | None, as_json: bool, quiet: bool) -> None:
     With --json, the list is [{"name", "title", "source"}, ..], and a recipe is
     {"recipe":     every setting resolved, its grids as candidates,
      "candidates": [{"candidate",
-                     "layers":     [{"name", "kind", "output_shape", "parameters"}, ..],
+                     "layers":     [{"name", "kind", "output_shape", "parameters", "trainable"}, ..],
                      "parameters": {"trainable", "non_trainable", "total", "per_phase"},
                      "phases":     [{"trainable", "non_trainable", "total"}, ..]}, ..]}
 
@@ -219,21 +224,125 @@ def predict(classifier: Path, paths: tuple[Path, ...], quiet: bool, **choices: A
 
 
 @app.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
+@click.argument("classifier", type=click.Path(path_type=Path))
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The PNG to write.")
+@click.option("--class", "class_", metavar="NAME", help="The class to explain.  [default: the answer]")
+@click.option("--method", default="both", show_default=True, help="grad-cam, occlusion or both.")
+@options.as_json
 @options.talk
-def report(run: Path, show: bool, quiet: bool) -> None:
-    """Write the report of a finished RUN folder again and print where it is.
+def explain(
+    classifier: Path, image: Path, out: Path, class_: str | None, method: str, as_json: bool, quiet: bool
+) -> None:
+    """Show where a CLASSIFIER looked in an IMAGE: the photograph, and beside it the same with heat on it.
+
+    Grad-CAM asks the network itself; occlusion covers part after part of the image and sees what the class loses. Two
+    maps that agree are worth more than one.
+
+    With --json: {"image", "answer", "probability", "class" (the one explained), "class_probability", "method",
+    "looks": [{"method", "rows", "columns", "where", "largest_drop"}, ..], "agreement", "out"}.
+
+    Example: headstart explain runs/photos-1a2b3c/classifier new.jpg --out heat.png
+    """
+    from headstart import storage
+    from headstart.classifier import explanation
+
+    progress = _progress(quiet or as_json)
+    found = explanation.explain(classifier, image, out, class_=class_, method=method, progress=progress)
+    click.echo(storage.json_text(found) if as_json else out if quiet else explanation.in_words(found))
+
+
+@app.command()
+@click.argument("folder", default=Path("runs"), type=click.Path(path_type=Path))
+@options.as_json
+@options.talk
+def runs(folder: Path, as_json: bool, quiet: bool) -> None:
+    """List the runs below FOLDER, newest first, with what each found. Without FOLDER, those below runs.
+
+    \b
+    With --json:
+    [{"name", "folder", "title", "state": "done"|"not finished"|"damaged", "reason", "finished": UTC time,
+      "images", "classes", "candidates", "failed", "best", "recommended",
+      "validation": {"accuracy", "ci95": [low, high]}, "test": {"accuracy", "ci95"}, "seconds"}, ..]
+
+    Example: headstart runs runs --json
+    """
+    from headstart import storage, terminal
+    from headstart.runs.history import find_runs
+
+    default = click.get_current_context().get_parameter_source("folder") is ParameterSource.DEFAULT
+    found = () if default and not folder.exists() else find_runs(folder)
+    if as_json:
+        click.echo(storage.json_text(found))
+    elif found:
+        terminal.print_runs(found)
+    else:
+        click.echo(f"There is no run in {folder} or below it. `headstart compare DATA` makes one.", err=True)
+
+
+@app.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where the page goes.  [default: report.html in the run; of several: comparison.html beside them where they "
+    "lie in one folder, else in the current folder]",
+)
+@click.option("--pdf", type=click.Path(path_type=Path), help="Also print the page to this PDF, by Chromium.")
+@click.option(
+    "--figures", type=click.Path(path_type=Path), help="Also write every figure as SVG and PNG here, with its data."
+)
+@click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
+@options.talk
+def report(
+    runs: tuple[Path, ...], out: Path | None, pdf: Path | None, figures: Path | None, show: bool, quiet: bool
+) -> None:
+    """Write the report of a finished RUN again, or one page that puts several side by side; print where it is.
+
+    Of several runs the page shows the results, the images and settings that differ, and, where the test images agree,
+    whether chance can explain the differences.
+
+    \b
+    headstart report runs/photos-1a2b3c --figures figures --pdf report.pdf
+    headstart report runs/photos-1a2b3c runs/photos-4d5e6f --out comparison.html
 
     Example: headstart report runs/photos-1a2b3c --open
     """
-    from headstart.report.page import write_report
+    from headstart.report import pdf as printing
+
+    if figures and len(runs) > 1:
+        raise click.UsageError("--figures takes one RUN: its files are of one study. Give one, or leave out --figures.")
+    if pdf:
+        # said before any work
+        printing.find_browser()
+        printing.check_place(pdf)
+    page = _write_page(runs, out)
+    click.echo(page)
+    if figures:
+        from headstart.report.export import write_figures
+        from headstart.runs.folder import RunFolder
+
+        write_figures(RunFolder(runs[0]), figures)
+        click.echo(figures)
+    if pdf:
+        click.echo(printing.print_page(page, pdf))
+    if show:
+        click.launch(str(page))
+
+
+def _write_page(folders: Sequence[Path], out: Path | None) -> Path:
+    """Write the page of one run or of several, and return its path."""
+    from headstart import storage
+    from headstart.report import page, several
     from headstart.runs.folder import RunFolder
 
-    path = write_report(RunFolder(run))
-    click.echo(path)
-    if show:
-        click.launch(str(path))
+    if len(folders) > 1:
+        return several.write_page(folders, out or several.default_page(folders))
+    if out is None:
+        return page.write_report(RunFolder(folders[0]))
+    several.check_place(out)
+    storage.write_text(out, page.render(RunFolder(folders[0])))
+    return out
 
 
 @app.command()
@@ -418,17 +527,15 @@ def _progress(quiet: bool) -> Progress:
 def _show_result(result: Result, *, as_json: bool, quiet: bool) -> None:
     """Print the summary as JSON, or the story in a few lines on stdout."""
     from headstart import storage, terminal
+    from headstart.runs.folder import RunFolder
 
     if as_json:
         click.echo(storage.json_text(result.summary))
     elif quiet:
         click.echo(result.folder)
     else:
-        terminal.print_result(result.summary)
-        click.echo(f"Report:     {result.report}\nClassifier: {result.classifier}")
-        if result.summary.label_doubts and result.summary.label_doubts.doubted:
-            click.echo(f"Doubts:     {result.doubts}")
-        click.echo(f"Next:       headstart predict {result.classifier} IMAGE...")
+        terminal.print_result(result.summary, RunFolder(result.folder).timings())
+        terminal.print_places(result, [f"headstart predict {shlex.quote(str(result.classifier))} IMAGE..."])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ HeadstartError                 exit 1; the message is one line that says what to
 ├── RunError                   a run folder is missing, incomplete or belongs to something else
 ├── StudyError                 the study cannot go on (every candidate failed, ...)
 ├── ClassifierError            a classifier folder is none, or is damaged
-└── ExportError                a classifier in another format does not say what it says, so it is not written
+├── ExportError                a classifier in another format does not say what it says, so it is not written
+└── ReportError                a page cannot be written or printed where it was asked for
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ class RunError(HeadstartError):
 
 class StudyError(HeadstartError):
     """The study cannot go on."""
+
+
+class ReportError(HeadstartError):
+    """A page cannot be written or printed where it was asked for."""
 
 
 class ClassifierError(HeadstartError):

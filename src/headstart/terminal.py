@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.progress import Progress
 
 if TYPE_CHECKING:
+    from headstart.api import Result
     from headstart.classifier.prediction import Prediction
     from headstart.data.audit import Audit, Sizes
-    from headstart.evaluation.results import CandidateResult, Published
+    from headstart.evaluation.results import CandidateResult, FinalResult, Published
     from headstart.evaluation.summary import Summary
+    from headstart.runs.folder import Timings
+    from headstart.runs.history import Headline, RunRow
 
 # How many of each kind of finding an audit prints.
 SHOWN_FINDINGS = 12
 
-# Beyond so many classes the confusion matrix is for the report, not for the terminal.
-MATRIX_CLASSES = 20
+# The story of a study is told in about twenty lines of eighty columns: what does not fit is in the report.
+MATRIX_CLASSES = 8
+MATRIX_AND_RANKING = 14
+RANKED = 8
+FAILED = 2
+WARNINGS = 3
+PUBLISHED = 12
+NARROWEST, WIDEST_TEXT, PIPED = 60, 100, 240
+SHORTEST_NAME, LONGEST_CLASS = 12, 12
+LONGEST_REASON = 120
 
 
 def make_progress(*, quiet: bool) -> Progress:
@@ -175,39 +191,150 @@ def _findings(found: Audit) -> list[tuple[str, list[str]]]:
     ]
 
 
-def print_result(summary: Summary) -> None:
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table that must not wrap.
+
+    ``worth`` says which columns go first where the terminal is narrow: the lowest; None always stays. In a ``name`` the
+    middle is left out where even that is too wide.
+    """
+
+    heading: str
+    cells: Sequence[str]
+    worth: int | None = None
+    name: bool = False
+
+    @property
+    def width(self) -> int:
+        """The width of the widest cell."""
+        return max(map(len, [self.heading, *self.cells]))
+
+
+def print_columns(columns: Sequence[Column]) -> None:
+    """Print a table whose rows stay on one line each, at the cost of its least worthy columns."""
+    shown = _fitting(columns, _width())
+    rows = [list(row) for row in zip(*(column.cells for column in shown), strict=True)]
+    print_table([column.heading for column in shown], rows)
+
+
+def _width() -> int:
+    """Return how many columns stdout has; of a pipe or a file many."""
+    return max(NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else PIPED
+
+
+def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """Return the columns that fit, two spaces between them, names shortened where that is needed."""
+    kept = [column for column in columns if column.worth is None]
+    for column in sorted((one for one in columns if one.worth is not None), key=lambda one: -(one.worth or 0)):
+        if _total([*kept, column]) <= width:
+            kept.append(column)
+    shown = [column for column in columns if column in kept]
+    for column in sorted((one for one in shown if one.name), key=lambda one: -one.width):
+        limit = max(SHORTEST_NAME, column.width - max(0, _total(shown) - width))
+        shown[shown.index(column)] = replace(column, cells=[_shortened(cell, limit) for cell in column.cells])
+    return shown
+
+
+def _total(columns: Sequence[Column]) -> int:
+    return sum(column.width + 2 for column in columns)
+
+
+def _shortened(text: str, limit: int) -> str:
+    """Return a text with its middle left out where it is too long: names of candidates differ at both ends."""
+    if len(text) <= limit:
+        return text
+    tail = (limit - 1) // 2
+    return f"{text[: limit - 1 - tail]}\u2026{text[-tail:]}"
+
+
+def print_words(text: str, indent: str = "") -> None:
+    """Print sentences; on a terminal lines break between words, and further ones are indented."""
+    if sys.stdout.isatty():
+        width = min(WIDEST_TEXT, _width())
+        text = textwrap.fill(
+            text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )  # fmt: skip
+    print(text)
+
+
+def print_result(summary: Summary, timings: Timings | None = None) -> None:
     """Print the story of a study: verdict, ranking, confusion matrix of the best, published numbers, warnings."""
-    print(f"\n{summary.verdict}")
+    print()
+    print_words(summary.verdict)
     if summary.recommendation:
-        print(summary.recommendation)
+        print_words(summary.recommendation)
     print()
-    _print_ranking(summary)
+    _print_ranking(summary, timings)
     print()
-    headings = ["true \\ predicted", *summary.dataset.classes]
-    matrix = summary.test.confusion_matrix
-    if len(matrix) <= MATRIX_CLASSES:
-        print_table(
-            headings, [[name, *map(str, row)] for name, row in zip(summary.dataset.classes, matrix, strict=True)]
-        )
-        print()
+    _print_matrix(summary)
     _print_published(summary.published)
-    for sentence in _warnings(summary):
-        print(f"{sentence}\n")
+    _print_warnings(summary)
+
+
+def print_places(result: Result, commands: Sequence[str]) -> None:
+    """Print where the files of a study are, whose classifier was kept, and what to type next."""
+    summary = result.summary
+    print(f"Report:      {result.report}")
+    print(f"Classifier:  {result.classifier} ({_whose(summary)})")
+    combination = next((one.id for one in summary.combinations if one.recommended), None)
+    if combination and result.combination.exists():
+        print(f"Combination: {result.combination} ({combination})")
+    if summary.label_doubts and summary.label_doubts.doubted:
+        print(f"Doubts:      {result.doubts}")
+    for command in commands:
+        print(f"Next:        {command}")
+
+
+def _whose(summary: Summary) -> str:
+    """Return whose classifier was kept: always the best one's, which need not be the one to take."""
+    if summary.recommended == summary.best:
+        return f"of {summary.best}"
+    return f"of {summary.best}, the best; for the recommended one run that alone"
+
+
+def _print_matrix(summary: Summary) -> None:
+    """Print the confusion matrix of the best candidate on the test images, where it is small enough."""
+    names, matrix = summary.dataset.classes, summary.test.confusion_matrix
+    heading = "true \\ predicted"
+    room = (_width() - len(heading) - 2) // len(names) - 2
+    most = max(MATRIX_CLASSES, MATRIX_AND_RANKING - len(summary.candidates))
+    if len(names) > most or room < max(len(str(count)) for row in matrix for count in row):
+        print(f"The confusion matrix of {len(names)} classes is in the report.\n")
+        return
+    limit = min(room, LONGEST_CLASS)
+    counts = [Column(_shortened(name, limit), [str(row[place]) for row in matrix]) for place, name in enumerate(names)]
+    print_columns([Column(heading, names, name=True), *counts])
+    print()
+
+
+def _print_warnings(summary: Summary) -> None:
+    """Print the first few things that may be wrong with the images or flattering in the numbers."""
+    sentences = list(_warnings(summary))
+    for sentence in sentences[:WARNINGS]:
+        print_words(f"- {sentence}", "  ")
+    if len(sentences) > WARNINGS:
+        print(f"- {len(sentences) - WARNINGS} more in the report.")
+    if sentences:
+        print()
 
 
 def _warnings(summary: Summary) -> Iterator[str]:
-    """Yield what may be wrong with the images or flattering in the numbers."""
-    if summary.label_doubts:
-        yield summary.label_doubts.sentence
-    if summary.optimism:
-        yield summary.optimism.sentence
+    """Yield what should be known before the numbers are used, most important first; the report says more."""
     if summary.operating:
         yield summary.operating.sentence
     if summary.changes:
         yield summary.changes.sentence
+    yield from (one.sentence for one in summary.combinations if one.recommended)
+    if summary.label_doubts and (summary.label_doubts.doubted or summary.label_doubts.estimated is None):
+        yield _first_sentence(summary.label_doubts.sentence)
+    if summary.optimism:
+        yield _first_sentence(summary.optimism.sentence)
     if summary.learning_curve:
         yield summary.learning_curve.sentence
-    yield from (one.sentence for one in summary.combinations if one.recommended)
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=\.) (?=[A-Z])", text, maxsplit=1)[0]
 
 
 def _print_published(rows: Sequence[Published]) -> None:
@@ -218,7 +345,7 @@ def _print_published(rows: Sequence[Published]) -> None:
     measured = [row for row in rows if ":" not in row.metric and row.here is not None]
     if measured:
         headings = ["candidate", "images", "metric", "published", "here", "difference"]
-        print_table(headings, [_published_row(row) for row in measured])
+        print_table(headings, [_published_row(row) for row in measured[:PUBLISHED]])
     missing = sum(row.here is None for row in rows)
     print(f"{len(rows):,} published numbers stand in the report; {missing:,} of them were not measured here.\n")
 
@@ -236,24 +363,116 @@ def _published_row(row: Published) -> list[str]:
     return [row.candidate, row.part, row.metric.replace("_", " "), *numbers]
 
 
-def _print_ranking(summary: Summary) -> None:
+def _print_ranking(summary: Summary, timings: Timings | None) -> None:
+    """Print the best candidates: all finalists, and the next best up to a limit; the others are counted."""
     from headstart.evaluation.ranking import best_first
 
-    tested = {final.candidate: f"{final.test.accuracy:.1%}" for final in summary.finals}
+    finals = {final.candidate: final for final in summary.finals}
     done = best_first(summary.candidates, summary.protocol.monitor)
     done.sort(key=lambda one: one.id != summary.best)
-    rows = [_ranking_row(one, tested) for one in done]
-    failed = [one for one in summary.candidates if not one.cv]
-    rows += [[one.id, "-", "", "", "", ""] for one in failed]
+    shown = _worth_showing(done, finals)
+    tested = [finals.get(one.id) for one in shown]
     judged = "folds" if summary.protocol.kind == "folds" else "hold-out"
-    print_table(["candidate", f"accuracy ({judged})", "std", "loss", "test", "parameters"], rows)
-    for one in failed:
-        print(f"{one.id} failed: {one.reason or 'no reason was recorded.'}")
+    print_columns(
+        [
+            Column("candidate", [one.id for one in shown], name=True),
+            Column(f"accuracy ({judged})", [_mean(one) for one in shown]),
+            Column("loss", [f"{one.cv.loss.mean:.3f}" if one.cv else "" for one in shown], worth=3),
+            Column("test", [_percent(final) for final in tested]),
+            Column("95 % interval", [_interval(final) for final in tested], worth=4),
+            Column("ms/image", [_speed(one, timings) for one in shown], worth=2),
+            Column("parameters", [f"{one.parameters.total:,}" if one.parameters else "" for one in shown], worth=1),
+        ]
+    )
+    if len(done) > len(shown):
+        print(f"and {len(done) - len(shown):,} more, in the report")
+    _print_failed([one for one in summary.candidates if not one.cv])
 
 
-def _ranking_row(one: CandidateResult, tested: dict[str, str]) -> list[str]:
-    assert one.cv is not None and one.parameters is not None
-    accuracy, deviation = one.cv.accuracy, one.cv.accuracy.std
-    spread = "" if deviation is None else f"{deviation:.1%}"
-    total = f"{one.parameters.total:,}"
-    return [one.id, f"{accuracy.mean:.1%}", spread, f"{one.cv.loss.mean:.3f}", tested.get(one.id, ""), total]
+def _worth_showing(done: Sequence[CandidateResult], finals: Collection[str]) -> list[CandidateResult]:
+    """Return the first of the ranking and, in their places, the finalists among the others, up to the limit."""
+    if len(done) <= RANKED:
+        return list(done)
+    chosen = [one.id for one in done if one.id in finals][:RANKED]
+    chosen += [one.id for one in done if one.id not in finals][: RANKED - len(chosen)]
+    return [one for one in done if one.id in chosen]
+
+
+def _print_failed(failed: Sequence[CandidateResult]) -> None:
+    for one in failed[:FAILED]:
+        reason = (one.reason or "no reason was recorded").partition("\n")[0]
+        print_words(f"{one.id} failed: {_cut(reason)}")
+    if len(failed) > FAILED:
+        print(f"and {len(failed) - FAILED:,} more failed, see the report")
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}\u2026"
+
+
+def _mean(one: CandidateResult) -> str:
+    """Return a mean over folds in percent with its standard deviation in points."""
+    assert one.cv is not None, "failed candidates are not ranked"
+    accuracy = one.cv.accuracy
+    return f"{accuracy.mean:.1%}" + ("" if accuracy.std is None else f" \u00b1 {100 * accuracy.std:.1f}")
+
+
+def _speed(one: CandidateResult, timings: Timings | None) -> str:
+    """Return the milliseconds that one image takes; empty where they were not measured."""
+    found = timings.candidates.get(one.id) if timings else None
+    return "" if found is None or found.milliseconds_per_image is None else f"{found.milliseconds_per_image:.1f}"
+
+
+def _percent(final: FinalResult | None) -> str:
+    return f"{final.test.accuracy:.1%}" if final else ""
+
+
+def _interval(final: FinalResult | None) -> str:
+    if final is None or "accuracy" not in final.test.intervals:
+        return ""
+    low, high = final.test.intervals["accuracy"]
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def print_runs(runs: Sequence[RunRow]) -> None:
+    """Print runs as a table, one line each, then why any of them is damaged."""
+    print_columns(
+        [
+            Column("run", [run.name for run in runs], name=True),
+            Column("finished", [_local_time(run) for run in runs], worth=4),
+            Column("images", [_count(run.images) for run in runs], worth=3),
+            Column("classes", [_count(run.classes) for run in runs], worth=2),
+            Column("candidates", [_count(run.candidates) for run in runs], worth=1),
+            Column("best", [run.best or "" for run in runs], name=True),
+            Column("held back", [_headline(run.validation) for run in runs], worth=6),
+            Column("test", [_headline(run.test) for run in runs]),
+            Column("95 % interval", [_ends(run.test) for run in runs], worth=5),
+            Column("recommended", ["" if run.recommended == run.best else run.recommended or "" for run in runs], 0),
+            Column("state", [run.state for run in runs], worth=7 if all(run.state == "done" for run in runs) else None),
+        ]
+    )
+    for run in runs:
+        if run.reason:
+            print_words(f"{run.name} is damaged: {run.reason}.")
+
+
+def _local_time(run: RunRow) -> str:
+    """Return when a run finished by the clock of this machine."""
+    if run.finished is None or run.state != "done":
+        return ""
+    try:
+        return f"{datetime.fromisoformat(run.finished).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return run.finished
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def _headline(value: Headline | None) -> str:
+    return "" if value is None else f"{value.accuracy:.1%}"
+
+
+def _ends(value: Headline | None) -> str:
+    return "" if value is None or value.ci95 is None else f"{100 * value.ci95[0]:.1f} to {100 * value.ci95[1]:.1f}"

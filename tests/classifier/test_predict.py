@@ -65,9 +65,9 @@ def test_decode_gives_what_the_network_sees(classifier, pictures, tmp_path):
     pixels = classifier.decode(png(pictures[0]))
     assert pixels.shape == (16, 20, 3)
     np.testing.assert_array_equal(pixels, decode.load(pictures[0], classifier.info.size))
-    with pytest.raises(ImageError, match="^too large"):
+    with pytest.raises(ImageError, match=r"^too large"):
         classifier.decode(png(pictures[0]), pixel_limit=20)
-    with pytest.raises(ImageError, match="^No such file or directory$"):
+    with pytest.raises(ImageError, match=r"^No such file or directory$"):
         classifier.decode(tmp_path / "nothing.jpg")
 
 

@@ -91,7 +91,5 @@ def test_a_watch_ends_when_it_is_told(tmp_path):
     (tmp_path / "x.jpg").write_bytes(b"x")
     watch = Watch(tmp_path, interval=0.01, settled=0)
     (tmp_path / "y.jpg").write_bytes(b"y")
-    seen = []
-    for files in watch.batches(lambda: len(seen) > 0):
-        seen += files
-    assert [path.name for path in seen] == ["y.jpg"]
+    answers = iter([False, False, True, True])
+    assert [[path.name for path in files] for files in watch.batches(lambda: next(answers))] == [["y.jpg"]]

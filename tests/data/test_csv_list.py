@@ -85,6 +85,18 @@ def test_wrong_tables(sheet, text, message):
     assert "\n" not in str(error.value)
 
 
+def test_files_that_do_not_exist_can_be_listed(sheet):
+    text = "path,label\ndaisy/0.png,a\nrose/0.png,b\nrose/gone.png,b\n"
+    with pytest.raises(DataError, match=r"1 of 3 files do not exist .rose/gone.png"):
+        sheet(text)
+    table = sheet(text, strict=False)
+    assert [(row.path, row.reason) for row in table.set_aside] == [
+        ("rose/gone.png", "cannot be read: No such file or directory")
+    ]
+    with pytest.raises(DataError, match="listed more than once"):
+        sheet("path,label\ndaisy/0.png,a\ndaisy/0.png,b\n", strict=False)
+
+
 def test_all_problems_are_told_at_once_but_not_endlessly(sheet):
     text = "path,label,split\n,a,train\ndaisy/0.png,,train\nrose/0.png,b,no\n" + "x.png,a,\n" * 5 + ",,train\n" * 3
     with pytest.raises(DataError) as error:

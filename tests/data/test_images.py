@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -226,6 +227,29 @@ def test_data_that_cannot_be_used(tmp_path, save, flowers):
         with pytest.raises(DataError, match=message) as error:
             read_table(tmp_path / name)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        (("a/1.png", "b/1.jpg"), "Class 'b' has no readable image (for example b/1.jpg: text, not an image)."),
+        (("a/1.png", "a/2.png"), "There is only one class in"),
+    ],
+)
+def test_what_no_study_can_learn_from_can_be_read_all_the_same(tmp_path, save, names, note):
+    for number, name in enumerate(names):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("gone") if path.suffix == ".jpg" else save(path, number)
+    with pytest.raises(DataError, match=re.escape(note)):
+        read_table(tmp_path / "data")
+    table = read_table(tmp_path / "data", strict=False)
+    assert table.notes[0].startswith(note)
+    assert table.classes == tuple(sorted({name[0] for name in names}))
+    (tmp_path / "data" / "a" / "1.png").write_text("gone")
+    (tmp_path / "data" / "a" / "2.png").unlink(missing_ok=True)
+    with pytest.raises(DataError, match=r"None of the . files"):
+        read_table(tmp_path / "data", strict=False)
 
 
 def test_group_by_must_be_valid_before_anything_is_read(tmp_path):

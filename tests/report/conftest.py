@@ -53,13 +53,17 @@ from headstart.runs.folder import (
     FeatureTiming,
     FoldRow,
     HistoryRow,
+    LayerRow,
+    MapRow,
     PictureRow,
     PredictionBlock,
     ResultRow,
     RunFolder,
     Timings,
 )
+from headstart.runs.rows import MAP_COLUMNS, MAP_TILE
 from headstart.storage import to_plain
+from headstart.study.galleries import chosen
 
 EPOCHS = 20
 SKILLS = {"mobilenet": 2.6, "mobilenet_v2": 2.4, "resnet50": 2.9, "small_cnn": 1.2}
@@ -99,6 +103,9 @@ class Sample:
     failed: tuple[str, ...] = ()
     perfect: bool = False
     pictures: bool = False
+    """Pictures as earlier versions wrote them: samples and mistakes, each with its own file."""
+    galleries: bool = False
+    """Galleries of test images, overlays, and thumbnails of what is doubted, odd or there twice."""
     clean: bool = False
     holdout: bool = False
     phases: tuple[int, ...] = ()
@@ -110,6 +117,8 @@ class Sample:
     augmented: bool = False
     evidence: bool = False
     """Everything that issue 4 measures, made up."""
+    mapped: bool = False
+    """A map of the images, with a sheet of pictures of the first of them."""
     openings: int = 1
     seed: int = 0
 
@@ -149,6 +158,7 @@ class Builder:
             folder.write_folds([FoldRow(0, fold, path) for path, fold in folds.items()])
             results = [self._candidate(one) for one in self.candidates]
             folder.write_results(self._result_rows(results))
+            folder.write_layers(row for result in results for row in self._layers(result))
             history = [row for result in results if result.cv for row in self._history(result)]
             folder.write_history(history)
             summary, blocks = self._summary(results, history)
@@ -156,6 +166,10 @@ class Builder:
             folder.write_timings(self._timings())
             if sample.pictures:
                 folder.write_pictures(self._pictures())
+            if sample.galleries:
+                folder.write_pictures(self._galleries([block for block in blocks if block.part == "test"]))
+            if sample.mapped:
+                self._map(summary.best)
             folder.classifier.mkdir()
             if sample.evidence:
                 folder.write_doubts(self._doubts())
@@ -258,6 +272,18 @@ class Builder:
                     values = [cv.best_epochs[fold], EPOCHS, *(measure.folds[fold] for measure in measures), *last]
                 yield ResultRow(result.id, 0, fold, result.status, *values)
 
+    def _layers(self, result):
+        classes, total = len(self.sample.classes), SIZES[result.backbone]
+        head = 1024 * classes
+        trained = total - head - 21_888 if self.sample.phases else 0
+        rows = (
+            ("input_layer", "InputLayer", "224 x 224 x 3", 0, 0),
+            ("conv_1", "Conv2D", "112 x 112 x 32", total - head, trained),
+            ("average_pooling", "GlobalAveragePooling2D", "1024", 0, 0),
+            ("output", "Dense", str(classes), head, head),
+        )
+        return [LayerRow(result.id, *row) for row in rows if result.status != "failed"]
+
     def _history(self, result):
         classes = len(self.sample.classes)
         for fold in [*range(self.sample.folds), None]:
@@ -266,9 +292,9 @@ class Builder:
                 grown = 1 - np.exp(-epoch / 3.0)
                 accuracy = 1 / classes + (reach - 1 / classes) * grown + 0.004 * self.random.normal()
                 train = accuracy + 0.06 * grown * epoch / EPOCHS
-                values = [2.0 * (1 - train) + 0.05, min(1, train), train, train, None]
+                values = [2.0 * (1 - train) + 0.05, min(1.0, train), train, train, None]
                 loss = 2.2 * (1 - accuracy) + 0.1 + 0.004 * max(0, epoch - 12)
-                held_out = [None] * 5 if fold is None else [loss, min(1, accuracy), accuracy, accuracy, None]
+                held_out = [None] * 5 if fold is None else [loss, min(1.0, accuracy), accuracy, accuracy, None]
                 rate = result.settings["train"]["optimizer"]["learning_rate"]
                 repeat = None if fold is None else 0
                 phase = 1 + sum(epoch > end for end in self.sample.phases)
@@ -407,6 +433,24 @@ class Builder:
             packages={"keras": "3.15.1", "numpy": "2.4.6", "openvino": "2026.4.1"},
         )
 
+    def _map(self, best):
+        """Write a map on which every class has a place of its own, and log it; 30 images have a picture."""
+        classes, said, rows = self.sample.classes, {}, []
+        for block in self.folder.predictions(candidates=[best], parts=["out_of_fold", "test"]):
+            answers = (classes[place] for place in block.probabilities.argmax(axis=1))
+            said.update(zip(block.paths, answers, strict=True))
+        for image in (one for one in self.images if one.status == "ok"):
+            turn = 2 * np.pi * classes.index(image.label) / len(classes)
+            middle = 0.7 * np.array([np.cos(turn), np.sin(turn)])
+            place = np.round(np.clip(middle + 0.15 * self.random.normal(size=2), -1, 1), 4).tolist()
+            tile = len(rows) if len(rows) < 30 else None
+            rows.append(MapRow(image.path, image.label, image.split, said.get(image.path), *place, tile))
+        noise = np.random.default_rng(1).integers(0, 256, (2 * MAP_TILE, MAP_COLUMNS * MAP_TILE, 3), np.uint8)
+        stream = io.BytesIO()
+        Image.fromarray(noise).save(stream, "jpeg", quality=20)
+        self.folder.write_map(rows, stream.getvalue())
+        self.folder.log("image map", images=len(rows), pictures=30, of="features", candidate=best)
+
     def _pictures(self):
         for kind in ("sample", "mistake"):
             for place, label in enumerate(self.sample.classes * 3):
@@ -419,6 +463,28 @@ class Builder:
             label = self.sample.classes[number // len(operations)]
             row = PictureRow("augmentation", number, f"{label}/00001.jpg", label, operation=operation)
             yield row, _jpeg(number, wide=0)
+
+    def _galleries(self, blocks):
+        """Yield what a study writes for the test blocks of the finalists, the best first, with made-up pictures."""
+        classes, best = self.sample.classes, blocks[0]
+        listed = chosen(best.labels, [block.probabilities for block in blocks])
+        numbers = {place: number for number, place in enumerate(dict.fromkeys(itertools.chain(*listed.values())))}
+        for place, number in numbers.items():
+            about = (number, best.paths[place], classes[best.labels[place]])
+            yield PictureRow("photograph", *about), _jpeg(place, wide=place % 3)
+            if any(place in places for kind, places in listed.items() if kind != "disagreement"):
+                yield PictureRow("overlay", *about), _jpeg(1000 + place, wide=place % 3)
+        for kind, places in listed.items():
+            for number, place in enumerate(places):
+                said = int(best.probabilities[place].argmax())
+                about = (best.paths[place], classes[best.labels[place]], classes[said])
+                probability = float(best.probabilities[place, said])
+                yield PictureRow(kind, number, *about, probability, photograph=numbers[place]), None
+        audit = self._audit()
+        groups = (*audit.exact_duplicates, *audit.near_duplicates, *audit.label_conflicts, *audit.similar)
+        odd = [[one.path for one in audit.atypical], [row.path for row in self._doubts() if row.confidence]]
+        for number, path in enumerate(dict.fromkeys(itertools.chain(*groups, *odd))):
+            yield PictureRow("thumbnail", number, path, path.partition("/")[0]), _jpeg(2000 + number, wide=0)
 
 
 def _as_before(compared):
@@ -514,6 +580,13 @@ def _jpeg(seed, *, wide):
 def evidence_run(tmp_path_factory):
     """Return a run folder with all evidence and its page, for tests that only read."""
     folder = Builder(tmp_path_factory.mktemp("evidence") / "run", Sample(evidence=True)).build()
+    return folder, render(folder)
+
+
+@pytest.fixture(scope="module")
+def map_run(tmp_path_factory):
+    """Return a run folder with a map and its page, for tests that only read."""
+    folder = Builder(tmp_path_factory.mktemp("map") / "run", Sample(mapped=True)).build()
     return folder, render(folder)
 
 

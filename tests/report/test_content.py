@@ -55,23 +55,6 @@ def test_a_scale_has_room_when_all_values_are_equal(findings, accuracy):
     assert 0 <= scale.low < scale.high <= 1 and scale.low <= accuracy <= scale.high
 
 
-def test_matrices_count_every_part(findings):
-    parts = {matrix.part: matrix for matrix in content.matrices(findings)}
-    assert list(parts) == ["test", "out_of_fold", "train"]
-    for part, images in (("test", 60), ("out_of_fold", 240), ("train", 240)):
-        assert sum(cell.count for row in parts[part].rows for cell in row) == images
-    counts = [[cell.count for cell in row] for row in parts["test"].rows]
-    assert np.array_equal(counts, findings.summary.test.confusion_matrix)
-
-
-def test_cells_of_a_class_without_images_have_no_share():
-    (first, second) = content.cells(np.array([[3, 1], [0, 0]]))
-    assert [cell.share for cell in first] == [0.75, 0.25]
-    assert [cell.share for cell in second] == [None, None]
-    assert [cell.heat for cell in second] == [0.0, 0.0]
-    assert [cell.right for cell in first] == [True, False]
-
-
 def test_confused_pairs_are_the_commonest_first(findings):
     pairs = content.confused_pairs(findings.summary)
     matrix = np.array(findings.summary.test.confusion_matrix)
@@ -90,3 +73,14 @@ def test_learning_curves_begin_with_the_finalists(findings):
 def test_few_roc_curves_are_all_coloured_and_of_many_the_worst():
     assert coloured_curves([0.9, 0.8, 0.7]) == [0, 1, 2]
     assert coloured_curves([0.99, 0.5, 0.98, 0.6, 0.97, 0.7, 0.96, 0.8, None, 0.9]) == [1, 3, 5, 7, 9]
+
+
+def test_measures_of_all_classes_end_with_top_k(findings):
+    measures = content.measures(findings.summary)
+    assert [one.title for one in measures[:2]] == ["Accuracy", "Balanced accuracy"]
+    assert [(one.title, one.pointer) for one in measures[5:]] == [
+        ("Top 2", "summary/test/top_k/2"),
+        ("Top 3", "summary/test/top_k/3"),
+    ]
+    two = dataclasses.replace(findings.summary.test, top_k={})
+    assert len(content.measures(dataclasses.replace(findings.summary, test=two))) == 5

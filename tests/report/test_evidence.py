@@ -159,8 +159,8 @@ def test_a_log_that_does_not_fit_is_not_believed(build_run):
 def test_doubtful_labels_are_listed_with_the_way_to_correct_them(evidence_run):
     folder, text = evidence_run
     rows = folder.doubts()
-    assert all(f"<code>{row.path}</code></th>" in text for row in rows[:12])
-    assert not any(f"<code>{row.path}</code></th>" in text for row in rows[12:])
+    assert all(f"<code>{row.path}</code></span></th>" in text for row in rows[:12])
+    assert not any(f"<code>{row.path}</code></span></th>" in text for row in rows[12:])
     assert "1e-4 --drop run/doubts.csv --out run-corrected</pre>" in text
 
 
@@ -209,3 +209,35 @@ def test_a_target_that_is_not_reached_is_said(evidence_run):
 def test_without_other_finalists_nothing_is_compared(build_run):
     text = render(build_run(evidence=True, backbones=("mobilenet",), rates=(1e-3,)))
     assert "Can chance explain the difference?" not in text and "All candidates together" not in text
+
+
+def test_families_of_comparisons_are_told(build_run, evidence_run):
+    words = "the finalists are one family and all others a second one"
+    assert words in " ".join(evidence_run[1].split())
+    alone = " ".join(render(build_run("plain", evidence=True, rates=(1e-3,))).split())
+    assert words not in alone and "The same question on the images held back." in alone
+
+
+def test_labels_that_could_not_be_judged_are_not_said_to_be(build_run):
+    folder = build_run(evidence=True)
+    summary = folder.summary()
+    doubts = dataclasses.replace(
+        summary.label_doubts, doubted=0, estimated=None, estimated_share=None, sentence="Labels cannot be judged."
+    )
+    folder.write_summary(dataclasses.replace(summary, label_doubts=doubts))
+    folder.write_doubts([])
+    text = render(folder)
+    assert "Labels cannot be judged.</p>" in text and "Each was judged" not in text
+    assert "Estimated to be wrong" not in text
+
+
+def test_who_the_classifier_is_and_the_combination_are_told(build_run, evidence_run):
+    folder, text = evidence_run
+    assert folder.summary().recommended != folder.summary().best
+    assert "This classifier is MobileNet, rate 0.001, the best. MobileNetV2, rate 0.001, which is recommended" in text
+    assert "run/combination" not in text
+    folder = build_run(backbones=("mobilenet",), rates=(1e-3,))
+    folder.combination.mkdir()
+    told = render(folder)
+    assert "This classifier is MobileNet, rate 0.001, the best.</p>" in told
+    assert "headstart predict run/combination new-photograph.jpg" in told

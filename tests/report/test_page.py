@@ -17,7 +17,7 @@ import pytest
 
 from headstart.errors import MissingExtraError, RunError
 from headstart.recipe import PublishedValue
-from headstart.report.page import render, write_report
+from headstart.report.page import environment, render, write_report
 from headstart.runs.folder import RunFolder
 
 DOCUMENTS = ("summary", "timings", "audit")
@@ -98,6 +98,28 @@ def look_up(documents, pointer):
     return value
 
 
+def values_at(folder, sources):
+    """Return the numbers that stand at these places of the run folder's files, None where there is none."""
+    documents = {name: json.loads((folder.path / f"{name}.json").read_text()) for name in DOCUMENTS}
+    values, wanted = {}, {}
+    for source in sources:
+        place = re.fullmatch(r"(.+?\.csv(?:\.gz)?)/(\d+)/(.+)", source)
+        if place:
+            wanted.setdefault(place[1], {}).setdefault(int(place[2]), []).append((place[3], source))
+        else:
+            values[source] = look_up(documents, source)
+    for name, rows in wanted.items():
+        with (gzip.open if name.endswith(".gz") else open)(folder.path / name, "rt", encoding="utf-8") as stream:
+            lines = csv.reader(stream)
+            header = next(lines)
+            for number, line in enumerate(lines):
+                for column, source in rows.pop(number, ()):
+                    cell = line[header.index(column)]
+                    values[source] = float(cell) if cell else None
+        assert not rows, f"{name} has fewer rows"
+    return values
+
+
 def reads_as(text, value):
     """Tell whether the written text is a rounding of the value."""
     text = text.replace("\u202f", " ").replace("\u2212", "-").replace(",", "")
@@ -128,16 +150,33 @@ def reads_as(text, value):
 )
 def test_every_number_is_that_of_the_run_folder(build_run, settings):
     folder = build_run(**settings)
-    documents = {name: json.loads((folder.path / f"{name}.json").read_text()) for name in DOCUMENTS}
     numbers = page_of(folder).all("data")
     assert len(numbers) > 100
+    values = values_at(folder, {number["data-from"] for number in numbers})
     for number in numbers:
-        value = look_up(documents, number["data-from"])
+        value = values[number["data-from"]]
         if value is None:
             assert (number["value"], number["text"]) == ("", "\u2013")
         else:
             assert float(number["value"]) == value
             assert reads_as(number["text"], value), number
+
+
+def test_cells_of_tables_are_found_and_compared(build_run):
+    folder = build_run(**ONE)
+    row = folder.results()[1]
+    label = folder.summary().dataset.classes[0]
+    probability = folder.predictions().__next__().probabilities[0, 0]
+    template = "{{ cell(row.accuracy, 'percent', 'results.csv/1/accuracy') }}{{ cell(none, 'percent', 'x.csv/0/a') }}"
+    template += "{{ cell(probability, 'percent', 'predictions.csv.gz/0/p:' ~ label) }}"
+    text = environment({}).from_string(template).render(row=row, probability=probability, label=label)
+    first, empty, last = Page(text).all("data")
+    assert (empty["value"], empty["text"]) == ("", "\u2013")
+    values = values_at(folder, [first["data-from"], last["data-from"]])
+    assert values == {first["data-from"]: float(first["value"]), last["data-from"]: float(last["value"])}
+    assert float(first["value"]) == row.accuracy and reads_as(first["text"], row.accuracy)
+    with pytest.raises(AssertionError, match="fewer rows"):
+        values_at(folder, ["results.csv/99/accuracy"])
 
 
 def test_the_verdict_stands_first(build_run):
@@ -218,8 +257,9 @@ def test_equal_folders_make_equal_bytes(build_run, tmp_path):
 
 def test_a_failed_candidate_keeps_its_place_with_the_reason(build_run):
     page = page_of(build_run(failed=("mobilenet-lr0.01",)))
-    (row,) = page.all("tr", class_="failed")
-    assert "mobilenet-lr0.01" in row["text"] and "3.1 GB asked for" in row["text"]
+    in_ranking, in_rates = page.all("tr", class_="failed")
+    assert "mobilenet-lr0.01" in in_ranking["text"]
+    assert "3.1 GB asked for" in in_ranking["text"] and "3.1 GB asked for" in in_rates["text"]
     titles = [one["text"] for one in page.all("title")]
     assert len([title for title in titles if "Loss of mobilenet" in title]) == 3
 
@@ -232,7 +272,10 @@ def test_one_candidate_has_no_charts_of_candidates(build_run):
     assert [title for title in titles if "of mobilenet" in title] == [
         f"{name} of mobilenet-lr0.001" for name in measures
     ]
-    assert [one["text"] for one in page.all("summary")] == ["Precision, Recall of the best candidate, epoch by epoch"]
+    assert [one["text"] for one in page.all("summary")] == [
+        "Precision, Recall of the best candidate, epoch by epoch",
+        "MobileNet, average pooling, softmax: 4 layers, 3,233,989 parameters",
+    ]
 
 
 def test_a_hold_out_study_speaks_of_validation_images(build_run):

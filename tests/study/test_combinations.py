@@ -12,8 +12,10 @@ from headstart import api
 from headstart.classifier import predict
 from headstart.data.decode import Resize
 from headstart.evaluation.calibration import calibrated
+from headstart.evaluation.results import Comparison
 from headstart.recipe import Candidate
 from headstart.runs.folder import RunFolder
+from headstart.study import combinations as combinations_module
 from headstart.study import learners, study
 from headstart.study.combinations import AVERAGE, FLIP, JOINED, Answers, answers_of, combinations
 from headstart.study.combined import save_combination, save_recommended
@@ -263,6 +265,25 @@ def test_only_what_is_better_twice_is_recommended(weak, monkeypatch, test_right,
     assert f"{100 * one.test.accuracy:.1f} % of the test images right" in one.sentence
     assert "7.5 million parameters (against" in one.sentence
     assert one.sentence.endswith("and every image goes through 2 networks.")
+
+
+@pytest.mark.parametrize(
+    ("ci95", "p_value", "decision", "words"),
+    [
+        ((-0.0222, 0.0001), 0.049, "b", "-0.0 to +2.2 points, which just holds 0, but the test decides: p is 0.049). "),
+        ((-0.5449, -0.0001), 0.0654, "undecided", "which just leaves 0 out, but the test decides: p is 0.065). "),
+        ((-0.03, -0.01), 0.001, "b", "+1.0 to +3.0 points). In cross-validation 91.0 % against 90.0 %."),
+    ],
+)
+def test_an_interval_never_contradicts_the_conclusion_without_a_word(ci95, p_value, decision, words):
+    row = Comparison(
+        "m", "flip", "test", "McNemar mid-p", "accuracy", -0.011, "", ci95, p_value, p_value, None, decision
+    )
+    case = SimpleNamespace(best="m", plan=SimpleNamespace(splits=SimpleNamespace(kind="folds")))
+    answers = Answers(FLIP, ("m",), (), np.zeros((0, 2)), 1, 2)
+    scores = combinations_module._Scores(0.9, 0.91, 0.92)
+    sentence = combinations_module._sentence(case, answers, row, scores, recommended=False)
+    assert words.replace("-0.0", "+0.0") in sentence
 
 
 def test_a_candidate_may_bear_the_name_of_a_combination(case, monkeypatch):

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from headstart.data.listing import files_below
+from headstart.data.listing import files_below, is_visible
 from headstart.errors import UsageError
 
 STANDARD_INPUT = "-"
@@ -67,7 +67,7 @@ def _of_pattern(pattern: str) -> Iterator[Path]:
     found: dict[Path, None] = {}
     # Path.glob takes no absolute patterns
     for match in map(Path, sorted(glob.glob(pattern, recursive=True))):  # noqa: PTH207
-        found |= dict.fromkeys(_of_folder(match) if match.is_dir() else [match])
+        found |= dict.fromkeys(_of_folder(match) if match.is_dir() else filter(is_visible, [match]))
     if not found:
         raise UsageError(f"Nothing matches {pattern}. Check the spelling; ** stands for any number of folders.")
     yield from found

@@ -20,8 +20,8 @@ from headstart.errors import UsageError
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 
-LONGEST_NAME = 120
-"""Characters of a folder's name; file systems take 255 bytes."""
+LONGEST_NAME = 200
+"""Bytes of a folder's name; file systems take 255."""
 
 
 class Sorter:
@@ -141,7 +141,8 @@ def folder_names(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _safe(word: str) -> str:
-    name = _FORBIDDEN.sub("_", word.encode("utf-8", "replace").decode())[:LONGEST_NAME].strip().rstrip(". ")
+    short = word.encode("utf-8", "replace")[:LONGEST_NAME].decode("utf-8", "ignore")
+    name = _FORBIDDEN.sub("_", short).strip().rstrip(". ")
     name = re.sub(r"^\.", "_", name)
     return f"{name}_" if not name or _DEVICES.fullmatch(name) else name
 

@@ -22,12 +22,18 @@ AS_FOUND = DataRules()
 
 
 def assemble(
-    listing: Listing, facts: Sequence[Facts], rules: DataRules = AS_FOUND, near: Sequence[NearGroup] = ()
+    listing: Listing,
+    facts: Sequence[Facts],
+    rules: DataRules = AS_FOUND,
+    near: Sequence[NearGroup] = (),
+    *,
+    strict: bool = True,
 ) -> ImageTable:
     """Return the image table of a listing and the facts of its entries, in the same order.
 
     Groups are made from the labels as found; classes bear the names of ``rules.class_names``, and images with a
     corrected label that one. ``near`` are the groups of near duplicates; those that are joined are never split.
+    Without ``strict``, what no study can learn from is noted and not refused, if there is a readable image at all.
 
     Raises:
         DataError: there is no readable image at all or in a class, or there is only one class.
@@ -37,7 +43,9 @@ def assemble(
     readable = [(entry, fact) for entry, fact in pairs if not fact.reason]
     groups = _groups(readable, rules.group_by, near)
     rows = tuple(_row(entry, fact, label_of(entry, rules), groups.get(entry.path, "")) for entry, fact in pairs)
-    classes = _classes(rows, listing.location)
+    classes, problem = _classes(rows, listing.location)
+    if problem and strict:
+        raise DataError(problem)
     kept = limited(rows, rules.limit)
     images = {entry.path: fact.image for entry, fact in readable if fact.image}
     return ImageTable(
@@ -48,7 +56,7 @@ def assemble(
         source=listing.source,
         facts={row.path: images[row.path] for row in kept if row.ok},
         near=_within(near, kept),
-        notes=(*listing.notes, *_notes(listing, rules, rows, kept)),
+        notes=(*listing.notes, *([problem] if problem else []), *_notes(listing, rules, rows, kept)),
     )
 
 
@@ -98,8 +106,8 @@ def _row(entry: Entry, fact: Facts, label: str, group: str) -> ImageRow:
     return ImageRow(entry.path, label, fact.sha256, width, height, status, fact.reason, group, entry.split)
 
 
-def _classes(rows: tuple[ImageRow, ...], location: str) -> tuple[str, ...]:
-    """Return the classes in natural order; each must have a readable image, and there must be two."""
+def _classes(rows: tuple[ImageRow, ...], location: str) -> tuple[tuple[str, ...], str]:
+    """Return the classes in natural order, and what keeps a study from learning them, if anything."""
     classes = natural_order(row.label for row in rows if row.label)
     counts = Counter(row.label for row in rows if row.ok)
     bad = [row for row in rows if not row.ok]
@@ -108,15 +116,15 @@ def _classes(rows: tuple[ImageRow, ...], location: str) -> tuple[str, ...]:
         raise DataError(f"None of the {len(rows)} files in {location} is a readable image ({example}).")
     if lost := [name for name in classes if not counts[name]]:
         first = next(row for row in bad if row.label == lost[0])
-        raise DataError(
+        return classes, (
             f"Class {lost[0]!r} has no readable image (for example {first.path}: {first.reason}). "
             f"Add readable ones, or move the class elsewhere.{_others(lost[1:])}"
         )
     if len(classes) < 2:
-        raise DataError(
+        return classes, (
             f"There is only one class in {location}: {classes[0]!r}. At least two are needed.{_deeper(rows, location)}"
         )
-    return classes
+    return classes, ""
 
 
 def _others(lost: list[str]) -> str:

@@ -84,7 +84,7 @@ def _looks(found: Audit, images: int) -> Iterator[str]:
 
 def _uneven(counts: Mapping[str, int]) -> Iterator[str]:
     small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    if counts[large] >= IMBALANCE * counts[small]:
+    if counts[large] >= IMBALANCE * counts[small] > 0:
         yield (
             f"The classes are uneven: {large!r} has {counts[large]:,} images, {small!r} only {counts[small]:,}. "
             "Look at the balanced accuracy."

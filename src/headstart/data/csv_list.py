@@ -14,8 +14,10 @@ _REQUIRED = ("path", "label")
 _OPTIONAL = ("split", "group")
 
 
-def list_csv(file: Path, location: str) -> Listing:
+def list_csv(file: Path, location: str, *, strict: bool = True) -> Listing:
     """List the rows of a CSV file in UTF-8; paths are relative to its folder, or absolute.
+
+    ``strict``: files that do not exist are a problem; else they are listed too, to be set aside.
 
     Raises:
         DataError: the file cannot be read, or its columns or rows are wrong; all problems at once.
@@ -25,7 +27,7 @@ def list_csv(file: Path, location: str) -> Listing:
     notes = _check_columns(header, location)
     problems: list[str] = []
     entries = [_entry(dict(zip(header, cells, strict=False)), line, problems) for line, cells in rows[1:]]
-    problems = _problems(entries, FileSource(file.parent)) + problems
+    problems = _problems(entries) + (_missing(entries, FileSource(file.parent)) if strict else []) + problems
     if problems:
         raise DataError(f"{location}: {'; '.join(problems[:5])}{_and_more(problems)}. Correct the file and try again.")
     if not entries:
@@ -72,18 +74,22 @@ def _entry(cells: dict[str, str], line: int, problems: list[str]) -> Entry:
     return Entry(path, values["label"], SPLIT_NAMES.get(split, ""), values["group"])
 
 
-def _problems(entries: list[Entry], source: FileSource) -> list[str]:
+def _problems(entries: list[Entry]) -> list[str]:
     """Return what is wrong with the rows together."""
     problems = []
     paths = Counter(entry.path for entry in entries if entry.path)
     if twice := [path for path, count in paths.items() if count > 1]:
         problems.append(f"{len(twice)} paths are listed more than once ({shown(twice)})")
-    if missing := [path for path in paths if not source.file(path).is_file()]:
-        problems.append(f"{len(missing)} of {len(paths)} files do not exist ({shown(missing)})")
     unsplit = sum(not entry.split for entry in entries)
     if 0 < unsplit < len(entries):
         problems.append(f"split is empty in {unsplit} of {len(entries)} lines: give it in all lines or in none")
     return problems
+
+
+def _missing(entries: list[Entry], source: FileSource) -> list[str]:
+    paths = dict.fromkeys(entry.path for entry in entries if entry.path)
+    absent = [path for path in paths if not source.file(path).is_file()]
+    return [f"{len(absent)} of {len(paths)} files do not exist ({shown(absent)})"] if absent else []
 
 
 def _and_more(problems: list[str]) -> str:

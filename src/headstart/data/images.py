@@ -23,7 +23,12 @@ __all__ = ["ImageRow", "ImageSource", "ImageTable", "read_table"]
 
 
 def read_table(
-    data: str | Path, *, rules: DataRules = AS_FOUND, progress: Progress = SILENT, cache: Path | None = None
+    data: str | Path,
+    *,
+    rules: DataRules = AS_FOUND,
+    progress: Progress = SILENT,
+    cache: Path | None = None,
+    strict: bool = True,
 ) -> ImageTable:
     """Read every image of DATA once and return the image table.
 
@@ -34,7 +39,9 @@ def read_table(
 
     Of the ``rules``, ``remove`` sets images aside, ``relabel`` corrects the labels of single images, ``class_names``
     renames labels (two may become one class), ``group_by`` says what belongs together, and ``limit`` leaves images out
-    of the table (see ``subset``). Notes of the table say what was done.
+    of the table (see ``subset``). Notes of the table say what was done. Without ``strict``, images that no study could
+    learn from are listed all the same: files of a CSV that do not exist are set aside, and a class without a readable
+    image, or a single class, is noted.
 
     Raises:
         DataError: DATA cannot be used; the message says why and what to do.
@@ -43,7 +50,9 @@ def read_table(
     """
     group_rule(rules.group_by)
     path = Path(data)
-    listing = digits_listing() if str(data) == DIGITS and not path.exists() else _listing(path, str(data))
+    listing = (
+        digits_listing() if str(data) == DIGITS and not path.exists() else _listing(path, str(data), strict=strict)
+    )
     if rules.group_by and any(entry.group for entry in listing.entries):
         raise UsageError(f"{data} has a group column. Leave out --group-by, or remove the column.")
     check_class_names(listing, rules.class_names)
@@ -51,10 +60,10 @@ def read_table(
     listing = without_removed(listing, rules.remove)
     facts = scan(listing, cache=cache, progress=progress)
     near = near_duplicates(listing, facts, cache=cache, progress=progress)
-    return assemble(listing, facts, rules, near)
+    return assemble(listing, facts, rules, near, strict=strict)
 
 
-def _listing(path: Path, location: str) -> Listing:
+def _listing(path: Path, location: str, *, strict: bool) -> Listing:
     if path.is_dir():
         return list_idx(path, location) if is_idx_folder(path) else list_folder(path, location)
     if not path.exists():
@@ -65,4 +74,4 @@ def _listing(path: Path, location: str) -> Listing:
         )
     if path.suffix.lower() != ".csv":
         raise DataError(f"{location} is a file. DATA must be a folder, or a CSV file whose name ends in .csv.")
-    return list_csv(path, location)
+    return list_csv(path, location, strict=strict)

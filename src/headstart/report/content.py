@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headstart.data.audit import Audit
-from headstart.evaluation.metrics import confusion_matrix
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import CandidateResult, FinalResult, FoldValues
 from headstart.evaluation.summary import Summary
@@ -35,12 +33,13 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A measure of all classes together that has an interval: where its value lies, and how it is written."""
+    """A measure of all classes together: where its value lies, and how it is written."""
 
     name: str
     title: str
     pointer: str
     kind: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,26 +108,6 @@ class Tested:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A count of a confusion matrix; ``share`` of its row, ``heat`` in 0..1 for the eye, ``right`` on the diagonal."""
-
-    count: int
-    share: float | None
-    heat: float
-    right: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """A confusion matrix with its title and a sentence on what was counted."""
-
-    part: str
-    title: str
-    note: str
-    rows: tuple[tuple[Cell, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Pair:
     """Images of one class that were taken for another: ``count`` of ``support``."""
 
@@ -192,9 +171,14 @@ def _openings(folder: RunFolder, summary: Summary) -> tuple[Opening, ...]:
 
 
 def measures(summary: Summary) -> tuple[Measure, ...]:
-    """Return the measures with intervals; none where only the accuracy has one, which stands at the top already."""
-    found = tuple(one for one in MEASURES if one.name in summary.test.intervals)
-    return found if len(found) > 1 else ()
+    """Return the measures of all classes together, then the shares of images whose class is among the first k."""
+    ranks = sorted(summary.test.top_k, key=int)
+    tops = (Measure(f"top_{k}", f"Top {k}", f"summary/test/top_k/{k}", "percent", _top(int(k))) for k in ranks)
+    return (*MEASURES, *tops)
+
+
+def _top(k: int) -> str:
+    return f"the class is among the {k} most probable ones"
 
 
 def equivalence(findings: Findings) -> float | None:
@@ -272,48 +256,6 @@ def tested(summary: Summary) -> tuple[Tested, ...]:
         bar = Strip(scale.place(final.test.accuracy), scale.place(low), scale.place(high), ())
         rows.append(Tested(index, final, called[final.candidate], bar))
     return tuple(sorted(rows, key=lambda row: row.result.candidate != summary.best))
-
-
-def matrices(findings: Findings) -> tuple[Matrix, ...]:
-    """Return the best candidate's confusion matrices: test; validation where given, else out of fold; train."""
-    summary = findings.summary
-    final = next(final for final in summary.finals if final.candidate == summary.best)
-    shown = [
-        ("test", "Test images", "Sealed until the choice was made, then opened once.", final.test.confusion_matrix)
-    ]
-    if final.validation:
-        note = "Given for validation: used to choose the epoch and the candidate."
-        shown.append(("validation", "Validation images", note, final.validation.confusion_matrix))
-    elif findings.out_of_fold:
-        held_back = "Every training image" if summary.protocol.kind == "folds" else "Every image held back"
-        note = f"{held_back}, predicted by a model that had not seen it."
-        shown.append(("out_of_fold", "Out of fold", note, _out_of_fold_counts(findings)))
-    note = "The images it learned from: better than on new ones, as always."
-    shown.append(("train", "Training images", note, final.train.confusion_matrix))
-    return tuple(Matrix(part, title, note, cells(np.asarray(counts))) for part, title, note, counts in shown)
-
-
-def _out_of_fold_counts(findings: Findings) -> tuple[tuple[int, ...], ...]:
-    classes = len(findings.summary.dataset.classes)
-    total = np.zeros((classes, classes), np.int64)
-    for block in findings.out_of_fold:
-        total += confusion_matrix(block.labels, block.probabilities.argmax(axis=1), classes)
-    return tuple(tuple(int(count) for count in row) for row in total)
-
-
-def cells(counts: NDArray[np.int64]) -> tuple[tuple[Cell, ...], ...]:
-    """Return the cells of a confusion matrix; heat grows with the root of the share, so that few mistakes are seen."""
-    rows = []
-    for true, row in enumerate(counts):
-        support = int(row.sum())
-        shares = [int(count) / support if support else None for count in row]
-        rows.append(
-            tuple(
-                Cell(int(count), share, round(float(np.sqrt(share or 0.0)), 3), true == predicted)
-                for predicted, (count, share) in enumerate(zip(row, shares, strict=True))
-            )
-        )
-    return tuple(rows)
 
 
 def confused_pairs(summary: Summary) -> tuple[Pair, ...]:

@@ -5,14 +5,29 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headstart.errors import MissingExtraError
-from headstart.report import charts, commands, content, folds, galleries, image_map, layer_tables, published, sure
+from headstart.report import (
+    charts,
+    commands,
+    content,
+    curves,
+    folds,
+    frequencies,
+    galleries,
+    image_map,
+    layer_tables,
+    matrices,
+    published,
+    sure,
+)
 from headstart.report.content import Findings
+from headstart.report.figures import page_svg
 from headstart.report.numbers import escaped, look_up, written
 from headstart.runs import folder as run_files
 from headstart.runs.folder import ORIGINAL, PictureRow, RunFolder
@@ -22,6 +37,16 @@ SCRIPTS = ("map.js", "copy.js")
 """What the page can do beyond being read; without it everything can still be read."""
 
 LISTED = 12
+LINE_SHAPES = {
+    "line": "line",
+    "dotted": "line dotted",
+    "dashed": "line",
+    "gap": "line gap",
+    "upright": "upright-line",
+    "thin": "upright-line thin",
+}
+"""Shape of a legend's entry -> classes of the style sheet."""
+
 ESTIMANDS = {
     "cv": "Validation",
     "test": "Accuracy and shares of single classes, test images",
@@ -74,35 +99,47 @@ def write_report(folder: RunFolder) -> Path:
 def render(folder: RunFolder) -> str:
     """Return the page as HTML text."""
     findings = content.gather(folder)
+    documents = {"summary": findings.summary, "timings": findings.timings, "audit": findings.audit}
     try:
-        page: str = _environment(findings).get_template("page.html").render(_context(folder, findings))
+        page: str = environment(documents).get_template("page.html").render(_context(folder, findings))
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "study") from error
     return page
 
 
-def _environment(findings: Findings) -> Any:
+def environment(documents: Mapping[str, Any]) -> Any:
+    """Return what fills the templates; ``documents`` are what the numbers of a page are looked up in, by name."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
-
-    documents = {"summary": findings.summary, "timings": findings.timings, "audit": findings.audit}
 
     def number(pointer: str, kind: str) -> Markup:
         """Return the number at a pointer as an element that holds its exact value beside the rounded text."""
         value = look_up(documents, pointer)
-        exact = "" if value is None or not math.isfinite(value) else repr(value)
-        return Markup('<data value="{}" data-from="{}">{}</data>').format(exact, pointer, written(value, kind))
+        return Markup('<data value="{}" data-from="{}">{}</data>').format(_exact(value), pointer, written(value, kind))
 
-    environment = Environment(
+    def cell(value: float | None, kind: str, source: str) -> Markup:
+        """Return a number of a CSV file of the run folder as such an element.
+
+        ``source`` says where it stands: ``<file>/<row from 0, header not counted>/<column>``.
+        """
+        return Markup('<data value="{}" data-from="{}">{}</data>').format(_exact(value), source, written(value, kind))
+
+    filled = Environment(
         loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["number"] = number
-    environment.filters.update(written=written, svg=Markup, step=escaped)
-    return environment
+    filled.globals.update(number=number, cell=cell)
+    filled.filters.update(written=written, svg=Markup, step=escaped, drawn=lambda one: Markup(page_svg(one)))
+    return filled
+
+
+def _exact(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return ""
+    return repr(int(value) if isinstance(value, numbers.Integral) else float(value))
 
 
 def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
@@ -121,6 +158,7 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "run": run,
         "typed": typed,
         "classifier": commands.quoted(typed or run, run_files.CLASSIFIER),
+        "combination": commands.quoted(typed or run, run_files.COMBINATION) if folder.combination.is_dir() else "",
         "correcting": commands.correcting_command(findings.environment.command, typed or run, run_files.DOUBTS),
         "ranked": ranked,
         "best": ranked[0],
@@ -139,24 +177,18 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "answers": any((summary.calibration, summary.unknown, summary.operating)),
         "tests_scale": content.tests_scale(summary),
         "commonest": content.commonest_share(summary),
-        "matrices": content.matrices(findings),
+        "matrices": matrices.gather(findings),
         "pairs": content.confused_pairs(summary),
-        "curves": charts.learning_curves(findings, ranked),
-        "phases": any(row.phase > 1 for rows in findings.history.values() for row in rows),
-        "rates": charts.rates(findings, ranked),
-        "speed": charts.speed(findings, ranked),
-        "roc": charts.roc(findings),
-        "precision_recall": charts.precision_recall(findings),
-        "reliability": charts.reliability(findings),
-        "coverage": charts.coverage(findings),
-        "images": charts.images(findings),
+        "charts": charts.gather(findings, ranked),
+        "line_shapes": LINE_SHAPES,
+        "most_folds": curves.MOST_FOLDS,
         "samples": _pictures(folder, "sample"),
-        "mistakes": _pictures(folder, "mistake"),
         "top_k_size": max(map(int, summary.test.top_k), default=None),
         "augmentations": _augmentations(folder),
         "galleries": galleries.gather(folder, findings),
         "map": image_map.gather(folder, findings),
         "folds": folds.gather(folder, findings),
+        "frequencies": frequencies.gather(summary),
         "layers": layer_tables.gather(folder, findings),
         "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -14,7 +14,7 @@ from headstart.errors import RunError
 from headstart.evaluation.published import COUNTS, MATRIX, NUMBERED, Places
 from headstart.evaluation.results import Published
 from headstart.evaluation.summary import Summary
-from headstart.report.content import Cell, cells
+from headstart.report.matrices import Cell, cells
 from headstart.report.names import labels
 from headstart.report.numbers import escaped
 from headstart.runs.folder import Timings

@@ -20,6 +20,7 @@ from headstart.runs.doubts import read_doubts, with_actions
 from headstart.runs.predictions import read_predictions, write_predictions
 from headstart.runs.rows import (
     ORIGINAL,
+    PHOTOGRAPH,
     CandidateTiming,
     DoubtRow,
     Environment,
@@ -150,7 +151,7 @@ class RunFolder:
             )
 
     def _forget(self) -> None:
-        for name in (SUMMARY, REPORT):
+        for name in (SUMMARY, REPORT, MAP, LAYERS):
             (self.path / name).unlink(missing_ok=True)
         for name in (JOBS, CLASSIFIER, COMBINATION, MEDIA):
             shutil.rmtree(self.path / name, ignore_errors=True)
@@ -250,11 +251,12 @@ class RunFolder:
         """Return the images whose labels are doubted, as people have left the list; empty when there is none."""
         return read_doubts(self.doubts_file)
 
-    def write_pictures(self, pictures: Iterable[tuple[PictureRow, bytes]]) -> None:
-        """Write small JPEG pictures and, last, their index."""
+    def write_pictures(self, pictures: Iterable[tuple[PictureRow, bytes | None]]) -> None:
+        """Write small JPEG pictures and, last, their index; a row without one shows a photograph of another row."""
         rows = []
         for row, jpeg in pictures:
-            storage.write_bytes(self._picture(row), jpeg)
+            if jpeg is not None:
+                storage.write_bytes(self._picture(row), jpeg)
             rows.append(row)
         write_table(self.path / PICTURES, PictureRow, rows)
 
@@ -289,7 +291,8 @@ class RunFolder:
         return read_table(self.path / LAYERS, LayerRow) if (self.path / LAYERS).exists() else ()
 
     def _picture(self, row: PictureRow) -> Path:
-        return self.path / MEDIA / f"{row.kind}-{row.number:05d}.jpg"
+        kind, number = (row.kind, row.number) if row.photograph is None else (PHOTOGRAPH, row.photograph)
+        return self.path / MEDIA / f"{kind}-{number:05d}.jpg"
 
     def write_report(self, html: str) -> Path:
         """Write the page and return its path."""

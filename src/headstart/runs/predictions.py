@@ -71,12 +71,13 @@ def read_predictions(
             lines = csv.reader(stream)
             classes = _classes(next(lines))
             wanted = (
-                line
-                for line in lines
+                (row, line)
+                for row, line in enumerate(lines)
                 if (candidates is None or line[0] in candidates) and (parts is None or line[1] in parts)
             )
-            for key, group in itertools.groupby(wanted, key=lambda line: tuple(line[:4])):
-                yield _block(key, list(group), classes)
+            for key, group in itertools.groupby(wanted, key=lambda numbered: tuple(numbered[1][:4])):
+                numbered = list(group)
+                yield _block(key, numbered[0][0], [line for _, line in numbered], classes)
     except (EOFError, OSError, ValueError, StopIteration, LookupError, csv.Error, zlib.error) as error:
         raise RunError(f"{path} is damaged ({error}). Run the study again with --fresh.") from None
 
@@ -89,7 +90,7 @@ def _classes(header: Sequence[str]) -> list[str]:
     return [name.removeprefix("p:") for name in names[:half]]
 
 
-def _block(key: tuple[str, ...], lines: list[list[str]], classes: Sequence[str]) -> PredictionBlock:
+def _block(key: tuple[str, ...], first: int, lines: list[list[str]], classes: Sequence[str]) -> PredictionBlock:
     candidate, part, repeat, fold = key
     index = {name: place for place, name in enumerate(classes)}
     values = np.array([line[len(COLUMNS) :] for line in lines], dtype=np.float64)
@@ -102,4 +103,5 @@ def _block(key: tuple[str, ...], lines: list[list[str]], classes: Sequence[str])
         labels=np.array([index[line[5]] for line in lines], dtype=np.int64),
         probabilities=values[:, : len(classes)],
         logits=values[:, len(classes) :],
+        first_row=first,
     )

@@ -71,7 +71,8 @@ class PredictionBlock:
 
     ``part`` is ``out_of_fold``, ``train``, ``validation`` or ``test``; ``repeat`` and ``fold`` are None outside folds.
     ``labels`` are class indices ``(images,)``; ``probabilities`` (rows sum to 1) and ``logits`` are
-    ``(images, classes)`` in float32 or float64.
+    ``(images, classes)`` in float32 or float64. ``first_row`` is where a block that was read starts in the file: its
+    rows are counted from 0, the header is not.
     """
 
     candidate: str
@@ -82,20 +83,29 @@ class PredictionBlock:
     labels: NDArray[np.integer[Any]]
     probabilities: NDArray[np.floating[Any]]
     logits: NDArray[np.floating[Any]]
+    first_row: int | None = None
 
 
 ORIGINAL = "original"
 """The operation of a picture that was not changed."""
 
 
+PHOTOGRAPH, OVERLAY, THUMBNAIL = "photograph", "overlay", "thumbnail"
+SURE, MISTAKE, CONFUSED, UNSURE, DISAGREEMENT = "sure", "mistake", "confused", "unsure", "disagreement"
+
+
 @dataclass(frozen=True, slots=True)
 class PictureRow:
-    """One small picture of ``media/``.
+    """One small picture of ``media/``; ``number`` counts from 0 within a kind.
 
-    ``kind`` is ``sample`` (of a class), ``mistake`` (of the best classifier on the test images) or ``augmentation``;
-    ``number`` counts from 0 within a kind. ``predicted`` and ``probability`` (of the predicted class, 0..1) belong to
-    mistakes. ``operation`` belongs to augmentations: ``original``, or what made the copy; an original comes first, then
-    its copies.
+    Kinds that have a file:
+        ``sample`` (of a class); ``augmentation`` (``operation``: ``original``, or what made the copy; an original comes
+        first, then its copies); ``thumbnail`` (of an image that is doubted, odd or there twice); ``photograph`` (of a
+        test image); ``overlay`` (the photograph of that number with what the best classifier looked at).
+    Kinds that show the photograph numbered ``photograph``, in the order of a gallery:
+        ``sure`` and right; ``mistake``, most confident first; ``confused``, pair by pair; ``unsure``, least sure first;
+        ``disagreement`` of the finalists. ``predicted`` is what the best candidate says, with its ``probability``
+        (0..1) before calibration. In runs of earlier versions a ``mistake`` has a file of its own.
     """
 
     kind: str
@@ -105,6 +115,11 @@ class PictureRow:
     predicted: str | None = None
     probability: float | None = None
     operation: str | None = None
+    photograph: int | None = None
+
+
+MAP_TILE, MAP_COLUMNS = 48, 24
+"""The side of a picture on the sheet of map pictures, in pixels, and how many stand side by side."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from headstart.study.judge import Judged, candidate_result, epochs_of, final_epo
 from headstart.study.learners import Goal, HeadLearner
 from headstart.study.networks import HEADS, Network
 from headstart.study.parts import Rows
+from headstart.study.verdict import contradiction
 from headstart.study.views import Copies
 from headstart.training.heads import Fit, softmax
 
@@ -131,7 +132,8 @@ def _sentence(case: Case, one: Answers, row: Comparison, scores: _Scores, *, rec
     where = "In cross-validation" if case.plan.splits.kind == "folds" else "On the validation images"
     return (
         f"{_who(one)}: {100 * scores.test:.1f} % of the test images right, {_more(-row.difference)} {case.best} alone "
-        f"(95 % interval of the difference {low:+.1f} to {high:+.1f} points). {where} {100 * scores.together:.1f} % "
+        f"(95 % interval of the difference {low:+.1f} to {high:+.1f} points{contradiction(row)}). "
+        f"{where} {100 * scores.together:.1f} % "
         f"against {100 * scores.alone:.1f} %. {_conclusion(row, recommended=recommended)} {_cost(case, one)}"
         f"{_limit(case, one) if recommended else ''}"
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from headstart.backbones import architectures, catalog
 from headstart.evaluation.results import ParameterCounts
 from headstart.recipe import Candidate
+from headstart.runs import folder
+from headstart.study.attempt import attempt
 from headstart.training.layers import LayerRow, PhaseCounts, layer_table
 
 
@@ -28,3 +32,31 @@ def candidate_layers(candidate: Candidate, classes: int) -> CandidateLayers:
     network = architectures.outline(backbone, image_size=size, channels=channels)
     table = layer_table(network, candidate, classes)
     return CandidateLayers(candidate.id, table.rows, table.parameters, table.phases)
+
+
+def layer_rows(candidates: Iterable[Candidate], classes: int) -> Iterator[folder.LayerRow]:
+    """Yield the layers of all candidates; those that differ by nothing that decides layers are built once.
+
+    A candidate whose network cannot be built has none.
+    """
+    known: dict[Hashable, tuple[LayerRow, ...]] = {}
+    for one in candidates:
+        structure = _structure(one)
+        if structure not in known:
+            _, found = attempt(partial(candidate_layers, one, classes))
+            known[structure] = found.layers if found else ()
+        for row in known[structure]:
+            yield folder.LayerRow(
+                candidate=one.id,
+                layer=row.name,
+                kind=row.kind,
+                output_shape=" x ".join(str(size) for size in row.output_shape[1:]),
+                parameters=row.parameters,
+                trainable=row.trainable,
+            )
+
+
+def _structure(candidate: Candidate) -> Hashable:
+    """Return what decides a candidate's layers and which of them train."""
+    image = (candidate.image_size, candidate.preprocessing, candidate.colour)
+    return (candidate.backbone, image, candidate.head, candidate.train.cuts)

@@ -20,6 +20,7 @@ from headstart.runs.folder import (
 from headstart.study.conclude import Final, Opened, fold_predictions
 from headstart.study.forecast import Forecast
 from headstart.study.judge import Judged
+from headstart.study.layers import layer_rows
 from headstart.study.parts import Parts
 from headstart.study.plan import Plan
 from headstart.study.prepare import Prepared
@@ -175,7 +176,8 @@ def write_findings(
     classes: Sequence[str],
     place: Workplace,
 ) -> None:
-    """Write every fold's values and every prediction."""
+    """Write every fold's values, every prediction, and what the candidates are made of."""
     place.folder.write_results(result_rows(judged, parts))
+    place.folder.write_layers(layer_rows([one.candidate for one in judged], len(classes)))
     folds = [block for one in judged if one.fits for block in fold_predictions(one, parts)]
     place.folder.write_predictions([*folds, *opened.blocks], classes)

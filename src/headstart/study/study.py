@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headstart.errors import StudyError
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.summary import Summary
+from headstart.runs.folder import HistoryRow
 from headstart.study import records
 from headstart.study.case import Case, ranked_finalists
 from headstart.study.combined import save_recommended
@@ -13,6 +16,7 @@ from headstart.study.evidence import gather, with_unknown_folder
 from headstart.study.finish import summarise
 from headstart.study.forecast import duration, forecast
 from headstart.study.handover import save_classifier
+from headstart.study.image_map import write_image_map
 from headstart.study.judge import candidate_result, finalists, judge, with_failure
 from headstart.study.parts import make_parts
 from headstart.study.pictures import pictures
@@ -74,11 +78,18 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
         evidence = with_unknown_folder(case, evidence, answering)
     summary = summarise(case, evidence, epochs)
     with watch.stage("records"):
-        place.folder.write_pictures(pictures(plan, parts, opened.test_of(summary.best)))
-        place.folder.write_history(epochs)
-        records.write_findings(judged, opened, parts, classes, place)
+        _write_records(case, epochs)
     took = sum(watch.stages[stage] for stage in ("features", "training", "final training"))
     place.progress.say(f"Features and training took {duration(took)}; the forecast was {duration(expected.seconds)}.")
     place.folder.write_timings(records.timings(expected, prepared, judged, finals, parts, place))
     place.folder.write_summary(summary)
     return summary
+
+
+def _write_records(case: Case, epochs: Sequence[HistoryRow]) -> None:
+    """Write what the report shows beside the summary."""
+    folder = case.place.folder
+    folder.write_pictures(pictures(case))
+    folder.write_history(epochs)
+    records.write_findings(case.judged, case.opened, case.parts, case.plan.table.classes, case.place)
+    write_image_map(case)

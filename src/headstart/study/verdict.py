@@ -177,10 +177,10 @@ def _points(row: Comparison) -> str:
     if row.ci95 is None:
         return text
     low, high = sorted(100 * sign * end for end in row.ci95)
-    return f"{text}, 95 % interval {low:.1f} to {high:.1f}".replace("-0.0", "0.0") + _contradiction(row)
+    return f"{text}, 95 % interval {low:.1f} to {high:.1f}".replace("-0.0", "0.0") + contradiction(row)
 
 
-def _contradiction(row: Comparison) -> str:
+def contradiction(row: Comparison) -> str:
     """Return, where a test and the interval of its difference disagree, which of them counts; else nothing.
 
     McNemar's test and the interval are different formulas, and part a little where few images differ.

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One layer: ``kind`` is its Keras class, the first axis of ``output_shape`` (images) is None."""
+    """One layer: ``kind`` is its Keras class, the first axis of ``output_shape`` (images) is None.
+
+    ``trainable`` is how many of its weights train in the last phase.
+    """
 
     name: str
     kind: str
     output_shape: tuple[int | None, ...]
     parameters: int
+    trainable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,13 @@ def layer_table(network: keras.Model, candidate: recipe.Candidate, classes: int)
         UsageError: the network has no such layer as a phase names.
     """
     head, pooled = candidate.head, pooled_size(network, candidate.head.pooling)
-    rows = [_row(layer) for layer in network.layers]
+    counts = parameter_counts(network, candidate, classes)
+    cut = cuts(candidate.train, [layer.name for layer in network.layers])[-1]
+    rows = [_row(layer, trains=number >= cut) for number, layer in enumerate(network.layers)]
     if len(network.output_shape) > 2:
         pooling = pooling_layer(head.pooling)
-        rows.append(LayerRow(pooling.name, type(pooling).__name__, (None, pooled), 0))
-    rows += [_row(layer) for layer in build_head(head, pooled, classes).layers[1:]]
-    counts = parameter_counts(network, candidate, classes)
+        rows.append(LayerRow(pooling.name, type(pooling).__name__, (None, pooled), 0, 0))
+    rows += [_row(layer, trains=True) for layer in build_head(head, pooled, classes).layers[1:]]
     return LayerTable(
         rows=tuple(rows),
         parameters=counts,
@@ -91,7 +96,8 @@ def _size(variables: list[Any]) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
 
 
-def _row(layer: Any) -> LayerRow:
+def _row(layer: Any, *, trains: bool) -> LayerRow:
     outputs = layer.output
     shape = (outputs[0] if isinstance(outputs, list) else outputs).shape
-    return LayerRow(layer.name, type(layer).__name__, tuple(shape), layer.count_params())
+    trainable = _size([variable for variable in layer.weights if variable.trainable]) if trains else 0
+    return LayerRow(layer.name, type(layer).__name__, tuple(shape), layer.count_params(), trainable)

@@ -1,0 +1,159 @@
+"""Folds and learning rates are read from the page and compared with results.csv and summary.json."""
+
+import csv
+import dataclasses
+import io
+import re
+import statistics
+
+import pytest
+
+from headstart.report import content, folds
+from headstart.report.page import render
+
+
+@pytest.fixture
+def findings(build_run):
+    folder = build_run(backbones=("mobilenet", "mobilenet_v2"), rates=(1e-2, 1e-3, 1e-4))
+    return folder, content.gather(folder)
+
+
+def read(text, source):
+    """Return the values of all elements of one source by their pointers."""
+    found = re.findall(rf'<data value="([^"]*)" data-from="({source}[^"]*)">', text)
+    return {pointer: float(value) for value, pointer in found}
+
+
+def test_the_page_holds_the_rows_of_the_file(findings):
+    folder, _ = findings
+    with (folder.path / "results.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    shown = read(render(folder), "results.csv")
+    columns = ("accuracy", "loss", "train_accuracy", "train_loss", "best_epoch", "epochs", "last_accuracy")
+    expected = {f"results.csv/{n}/{name}": float(row[name]) for n, row in enumerate(rows) for name in columns}
+    assert shown == expected and len(rows) == 18
+
+
+def test_finalists_come_first_then_the_next_best(findings):
+    folder, read_findings = findings
+    tables = folds.gather(folder, read_findings).tables
+    finalists = {final.candidate for final in read_findings.summary.finals}
+    assert [one.finalist for one in tables] == [True, True, False, False, False, False]
+    assert {one.ranked.result.id for one in tables[:2]} == finalists
+    assert [one.ranked.rank for one in tables[2:]] == sorted(one.ranked.rank for one in tables[2:])
+    for one in tables:
+        assert [turn.row.candidate for turn in one.turns] == [one.ranked.result.id] * 3
+        assert [turn.row.accuracy for turn in one.turns] == list(one.ranked.result.cv.accuracy.folds)
+        assert one.mean_epochs == statistics.mean(turn.row.epochs for turn in one.turns)
+
+
+def test_the_download_is_the_file(findings):
+    folder, read_findings = findings
+    found = folds.gather(folder, read_findings)
+    assert found.download.name == "results.csv"
+    assert found.download.text == (folder.path / "results.csv").read_text("utf-8")
+
+
+def test_of_very_many_results_the_page_carries_those_it_shows(findings, monkeypatch):
+    folder, read_findings = findings
+    monkeypatch.setattr(folds, "CARRIED", 17)
+    monkeypatch.setattr(folds, "TABLES", 3)
+    found = folds.gather(folder, read_findings)
+    lines = list(csv.DictReader(io.StringIO(found.download.text)))
+    assert (len(found.tables), found.left_out, len(lines)) == (3, 3, 9)
+    assert "3 more candidates below these: every fold is in <code>results.csv</code>" in render(folder)
+
+
+def test_the_finalists_always_have_their_tables(findings, monkeypatch):
+    folder, read_findings = findings
+    monkeypatch.setattr(folds, "TABLES", 1)
+    assert len(folds.gather(folder, read_findings).tables) == 2
+
+
+def test_a_failed_candidate_has_no_folds_but_its_rate(build_run):
+    folder = build_run(failed=("mobilenet-lr0.01",))
+    found = folds.gather(folder, content.gather(folder))
+    assert "mobilenet-lr0.01" not in [one.ranked.result.id for one in found.tables]
+    series = next(one for one in found.series if one.name == "MobileNet")
+    assert [(one.ranked.rate, one.ranked.rank is None) for one in series.rates] == [(0.001, False), (0.01, True)]
+    assert series.note == ""
+    assert "failed: MemoryError" in render(folder)
+
+
+def test_rates_rise_and_the_best_is_marked(findings):
+    folder, read_findings = findings
+    summary = read_findings.summary
+    for one in folds.gather(folder, read_findings).series:
+        assert [rate.ranked.rate for rate in one.rates] == [1e-4, 1e-3, 1e-2]
+        means = [rate.ranked.result.cv.accuracy.mean for rate in one.rates]
+        assert [rate.best for rate in one.rates] == [mean == max(means) for mean in means]
+        finals = [summary.finals[rate.final].candidate for rate in one.rates if rate.final is not None]
+        assert finals == [rate.ranked.result.id for rate in one.rates if rate.best]
+
+
+def with_means(findings, means, monitor="accuracy"):
+    """Return findings whose candidates have these accuracies, and losses to match."""
+    candidates = tuple(
+        dataclasses.replace(
+            one,
+            cv=dataclasses.replace(
+                one.cv,
+                accuracy=dataclasses.replace(one.cv.accuracy, mean=mean),
+                loss=dataclasses.replace(one.cv.loss, mean=mean if monitor == "loss" else 1 - mean),
+            ),
+        )
+        for one, mean in zip(findings.summary.candidates, means, strict=True)
+    )
+    protocol = dataclasses.replace(findings.summary.protocol, monitor=monitor)
+    best = candidates[means.index((min if monitor == "loss" else max)(means))].id
+    summary = dataclasses.replace(findings.summary, candidates=candidates, protocol=protocol, best=best)
+    return dataclasses.replace(findings, summary=summary)
+
+
+@pytest.mark.parametrize(
+    ("means", "monitor", "words"),
+    [
+        # candidates are at rates 0.01, 0.001, 0.0001
+        ((0.9, 0.8, 0.7), "accuracy", "The best rate is the largest tried: try larger."),
+        ((0.7, 0.8, 0.9), "accuracy", "The best rate is the smallest tried: try smaller."),
+        ((0.8, 0.9, 0.7), "accuracy", ""),
+        ((0.9, 0.9, 0.9), "accuracy", "All rates tried do equally well."),
+        ((0.9, 0.8, 0.7), "loss", "The best rate is the smallest tried: try smaller."),
+    ],
+)
+def test_a_best_rate_at_the_border_is_said(build_run, means, monitor, words):
+    folder = build_run(backbones=("mobilenet",), rates=(1e-2, 1e-3, 1e-4))
+    findings = with_means(content.gather(folder), means, monitor)
+    [series] = folds.all_series(findings, content.ranking(findings.summary))
+    assert series.note == words
+
+
+def test_one_rate_makes_no_table_of_rates(build_run):
+    folder = build_run(rates=(1e-3,))
+    assert folds.gather(folder, content.gather(folder)).series == ()
+    assert "<h3>Learning rates</h3>" not in render(folder)
+
+
+def test_many_networks_are_folded_away(findings, monkeypatch):
+    folder, read_findings = findings
+    monkeypatch.setattr(folds, "OPEN_SERIES", 1)
+    monkeypatch.setattr(folds, "SERIES", 1)
+    found = folds.gather(folder, read_findings)
+    assert (found.open_series, len(found.series), found.more_series) == (2, 1, 1)
+    assert "1 more stand in <code>results.csv</code>" in render(folder)
+
+
+def test_a_hold_out_has_its_row_without_a_spread(build_run):
+    folder = build_run(holdout=True, folds=1, backbones=("mobilenet",), rates=(1e-3,))
+    text = render(folder)
+    assert "<h3>In numbers</h3>" in text and '<th scope="row">Average</th>' not in text
+    assert len(read(text, "results.csv")) == 7
+
+
+def test_repeats_are_named(build_run, monkeypatch):
+    folder = build_run(backbones=("mobilenet",), rates=(1e-3,))
+    rows = folder.results()
+    folder.write_results([*rows, *(dataclasses.replace(row, repeat=1) for row in rows)])
+    text = render(folder)
+    assert '<th scope="col">Repeat</th>' in text
+    assert len(read(text, "results.csv")) == 7 * 6
