@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -38,9 +39,13 @@ MOST_PHOTOS = 512
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One round of requests: seconds it took, milliseconds of every answer, and how many were no 200."""
+    """One round of requests: seconds it took, of the clock and of a processor, and what came back.
+
+    ``milliseconds`` are those of every answer; ``errors`` are answers that were no 200.
+    """
 
     seconds: float
+    processor_seconds: float
     milliseconds: list[float]
     errors: int
 
@@ -111,7 +116,7 @@ def generate(port: int, photos: Sequence[bytes], connections: int, seconds: floa
                 errors += not answer[1]
                 connection.begin()
                 selector.modify(connection.socket, both, connection)
-    return Load(time.perf_counter() - start, milliseconds, errors)
+    return Load(time.perf_counter() - start, time.process_time(), milliseconds, errors)
 
 
 def per_second(work: Callable[[], int], seconds: float = FLOOR_SECONDS) -> float:
@@ -130,8 +135,8 @@ def per_second(work: Callable[[], int], seconds: float = FLOOR_SECONDS) -> float
     return total / (time.perf_counter() - start)
 
 
-def measure_floor(classifier: Classifier, photos: Sequence[bytes]) -> tuple[float, float]:
-    """Return images a second of decoding alone and of the network alone."""
+def measure_floor(classifier: Classifier, photos: Sequence[bytes]) -> tuple[float, float, float]:
+    """Return images a second of decoding alone and of the network alone, and processor milliseconds of one of each."""
     places = iter(range(10**9))
     size = classifier.info.input
     pixels = np.random.default_rng(0).integers(0, 256, (8, size.height, size.width, 3), np.uint8)
@@ -140,7 +145,23 @@ def measure_floor(classifier: Classifier, photos: Sequence[bytes]) -> tuple[floa
         decode.load(photos[next(places) % len(photos)], classifier.info.size)
         return 1
 
-    return per_second(decode_one), per_second(lambda: len(classifier.answer_pixels(pixels, [""] * 8)))
+    def compute_batch() -> int:
+        return len(classifier.answer_pixels(pixels, [""] * 8))
+
+    compute_batch()
+    rates, milliseconds = [], 0.0
+    for work in (decode_one, compute_batch):
+        start = time.process_time()
+        rate = per_second(work)
+        rates.append(rate)
+        milliseconds += (time.process_time() - start) * 1000 / (rate * FLOOR_SECONDS)
+    return rates[0], rates[1], milliseconds
+
+
+def processor_seconds(process: int) -> float:
+    """Return user and system time of a process so far: unlike its clock, other work hardly changes it."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Memory:
@@ -189,21 +210,31 @@ def run_load(port: int, given: argparse.Namespace, seconds: float) -> Load:
     return Load(**json.loads(subprocess.run(load, stdout=subprocess.PIPE, check=True).stdout))
 
 
+def mean_batch(port: int) -> float:
+    """Return how many images the server had in a batch, by its own count."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+        lines = dict(line.split(" ") for line in response.read().decode().splitlines() if not line.startswith("#"))
+    return float(lines["headstart_batch_images_sum"]) / float(lines["headstart_batch_images_count"])
+
+
 def measure(given: argparse.Namespace) -> dict[str, object]:
     """Run floor and load in turns for the time asked for; return the figures."""
     photos, classifier = read_photos(given.photos), load(given.classifier)
     server, port = start_server(given.classifier)
     memory, loads, floors, load_averages = Memory(server.pid), [], [measure_floor(classifier, photos)], []
+    worked = -processor_seconds(server.pid)
     try:
         while sum(one.seconds for one in loads) < given.minutes * 60 - 1:
             loads.append(run_load(port, given, min(ROUND_SECONDS, given.minutes * 60)))
             load_averages.append(os.getloadavg()[0])
             floors.append(measure_floor(classifier, photos))
+        worked += processor_seconds(server.pid)
+        batch = mean_batch(port)
     finally:
         memory.end()
         server.send_signal(signal.SIGINT)
         status = server.wait(10)
-    decoding, computing = (statistics.mean(column) for column in zip(*floors, strict=True))
+    decoding, computing, floor_milliseconds = (statistics.mean(column) for column in zip(*floors, strict=True))
     floor = 1 / (1 / decoding + 1 / computing)
     times = sorted(one for load_ in loads for one in load_.milliseconds)
     rate = len(times) / sum(load_.seconds for load_ in loads)
@@ -216,6 +247,10 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
         "network_per_second": computing,
         "floor_per_second": floor,
         "ratio": rate / floor,
+        "processor_ms_floor": floor_milliseconds,
+        "processor_ms_server": worked * 1000 / len(times),
+        "processor_ms_load": sum(load_.processor_seconds for load_ in loads) * 1000 / len(times),
+        "mean_batch": batch,
         "p50_ms": times[len(times) // 2],
         "p99_ms": times[len(times) * 99 // 100],
         "megabytes_second_fifth": statistics.mean(memory.megabytes[fifth : 2 * fifth] or memory.megabytes),

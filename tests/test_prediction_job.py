@@ -81,7 +81,7 @@ def test_every_form_says_the_same(headstart, birds, photos, tmp_path):
 
 def test_a_bad_file_is_a_row_and_the_rest_goes_on(headstart, birds, photos):
     (photos / "a" / "0.png").write_bytes(b"")
-    (photos / "a" / "1.png").write_bytes((photos / "a" / "2.png").read_bytes()[:60])
+    (photos / "a" / "1.png").write_bytes((photos / "a" / "2.png").read_bytes()[:-30])
     status, out, error = headstart(birds, "-", "--csv", "--quiet", listed=b"photos/a\nphotos/none.png\n")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert (status, error) == (1, "")
@@ -143,47 +143,54 @@ def test_a_screen_shows_rows_and_no_bar(birds, photos, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-class Watching:
-    """A watch in a process of its own."""
+@pytest.fixture
+def watch():
+    """Start a watch in a process of its own; it is killed if the test does not end it."""
+    started = []
 
-    def __init__(self, *arguments):
+    def start(*arguments):
         command = [sys.executable, "-m", "headstart.cli", "predict", *map(str, arguments)]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **options))
+        return started[-1]
 
-    def end(self, number):
-        self.process.send_signal(number)
-        out, error = self.process.communicate(timeout=30)
-        return self.process.returncode, out, error
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def ended(process, number):
+    process.send_signal(number)
+    out, error = process.communicate(timeout=30)
+    return process.returncode, out, error
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_watch_answers_new_files_until_a_signal(birds, photos, tmp_path, number):
+def test_a_watch_answers_new_files_until_a_signal(watch, birds, photos, tmp_path, number):
     (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "old.png").write_bytes((photos / "a" / "0.png").read_bytes())
-    watching = Watching(birds, photos / "b", "--watch", tmp_path / "inbox", "--sort-into", tmp_path / "s", "--json")
-    lines = [json.loads(watching.process.stdout.readline()) for _ in range(6)]
+    watching = watch(birds, photos / "b", "--watch", tmp_path / "inbox", "--sort-into", tmp_path / "s", "--json")
+    lines = [json.loads(watching.stdout.readline()) for _ in range(6)]
     assert [line["path"] for line in lines] == [str(photos / "b" / f"{number}.png") for number in range(6)]
     (tmp_path / "inbox" / "new.png").write_bytes((photos / "a" / "0.png").read_bytes())
     (tmp_path / "inbox" / "bad.png").write_bytes(b"text")
-    rows = [json.loads(watching.process.stdout.readline()) for _ in range(2)]
+    rows = sorted((json.loads(watching.stdout.readline()) for _ in range(2)), key=lambda row: row["path"])
     assert [(row["path"].rpartition("/")[2], row["error"]) for row in rows] == [
         ("bad.png", "text, not an image"),
         ("new.png", None),
     ]
-    assert watching.end(number) == (0, "", "")
+    assert ended(watching, number) == (0, "", "")
     assert len(files_below(tmp_path / "s")) == 7
     expected = predict.load(birds).predict([tmp_path / "inbox" / "new.png"])[0].answer
     assert rows[1]["answer"] == expected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_watch_that_waits_ends_at_once(birds, tmp_path):
-    watching = Watching(birds, "--watch", tmp_path, "--csv")
-    assert watching.process.stdout.readline().startswith("path,predicted")
+def test_a_watch_that_waits_ends_at_once(watch, birds, tmp_path):
+    watching = watch(birds, "--watch", tmp_path, "--csv")
+    assert watching.stdout.readline().startswith("path,predicted")
     start = time.monotonic()
-    assert watching.end(signal.SIGINT) == (0, "", "Stopped after 0 images.\n")
+    assert ended(watching, signal.SIGINT) == (0, "", "Stopped after 0 images.\n")
     assert time.monotonic() - start < 10

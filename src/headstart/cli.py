@@ -225,6 +225,66 @@ def predict(classifier: Path, paths: tuple[Path, ...], quiet: bool, **choices: A
 
 @app.command()
 @click.argument("classifier", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--other-classes",
+    default="stop",
+    show_default=True,
+    metavar="WORD",
+    help="What to do with classes of DATA that the classifier does not have: stop; skip: leave them out; "
+    "unknown: see how many of their images it refuses.",
+)
+@click.option("--class-names", type=click.Path(path_type=Path), help="CSV with label,name: what to call the classes.")
+@click.option("--report", type=click.Path(path_type=Path), help="Also write a page with all of it to this HTML file.")
+@options.as_json
+@options.talk
+def evaluate(
+    classifier: Path,
+    data: Path,
+    other_classes: str,
+    class_names: Path | None,
+    report: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Judge a CLASSIFIER, a folder or zip file, by the labelled images in DATA, which are named as for `compare`.
+
+    Probabilities are calibrated. Where DATA has a test split, that alone is used. Images that cannot be read are set
+    aside and named. Images that the classifier learned from flatter it.
+
+    \b
+    With --json:
+    {"schema_version", "classifier", "study", "data", "classes", "temperature", "images",
+     "set_aside": [{"path", "reason"}], "left_out": {class: n}, "notes": [..],
+     "test": as in summary.json, "calibration": {"error", "brier", "loss", "bins"},
+     "answers": {"right": {"count", "images", "share", "ci95"}, "refused", "right_of_answered", "cost",
+                 "classes": [{"class", "kind", "threshold", "precision", "recall"}]},
+     "unknown": {"classes": {class: n}, "refused": {..}, "auroc"} or null}
+
+    Example: headstart evaluate runs/photos-1a2b3c/classifier new_photos --report evaluation.html
+    """
+    from headstart import storage, terminal
+    from headstart.classifier import predict as predicting
+    from headstart.classifier.assessment import assess
+    from headstart.recipe import DataRules
+    from headstart.recipe.lists import read_class_names
+
+    rules = DataRules(class_names=read_class_names(class_names) if class_names else {})
+    model = predicting.load(classifier)
+    found = assess(model, data, others=other_classes, rules=rules, progress=_progress(quiet or as_json))
+    if as_json:
+        click.echo(storage.json_text(found))
+    else:
+        terminal.print_assessment(found)
+    if report:
+        from headstart.report import assessment
+
+        assessment.write_page(found, report)
+        click.echo(report, err=as_json)
+
+
+@app.command()
+@click.argument("classifier", type=click.Path(path_type=Path))
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The PNG to write.")
 @click.option("--class", "class_", metavar="NAME", help="The class to explain.  [default: the answer]")
@@ -278,6 +338,55 @@ def runs(folder: Path, as_json: bool, quiet: bool) -> None:
         terminal.print_runs(found)
     else:
         click.echo(f"There is no run in {folder} or below it. `headstart compare DATA` makes one.", err=True)
+
+
+@app.command()
+@click.argument("classifier", type=click.Path(path_type=Path))
+@click.option(
+    "--to", required=True, metavar="FORMAT", help="onnx, openvino, keras, litert (TensorFlow Lite), or zip (one file)."
+)
+@click.option("--int8", is_flag=True, help="Compute in 8 bits: smaller and faster. Needs --data; onnx and openvino.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Images to check it on as well, and for --int8: DATA as in `headstart compare`, or a folder of images.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="File or folder.  [default: beside CLASSIFIER]")
+@click.option("--force", is_flag=True, help="Replace a file that is no earlier export.")
+@options.as_json
+@options.talk
+def export(
+    classifier: Path,
+    to: str,
+    int8: bool,
+    data: Path | None,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write a CLASSIFIER in another format, and check that it says the same.
+
+    The file is run by the program it is meant for, on generated pictures and on --data. Where it does not give the same
+    answers, and probabilities within 0.001, nothing is written. What was found stands in FILE.certificate.json.
+
+    Class names and preprocessing are inside; the probabilities that come out are calibrated. ONNX takes images of any
+    size; the others of one size, which is said. Needs pip install 'headstart[cpu,export]'; zip needs nothing.
+
+    Example: headstart export runs/photos-1a2b3c/classifier --to onnx --data photos
+    """
+    from headstart import storage
+    from headstart.classifier import export as exporting
+
+    progress = _progress(quiet or as_json)
+    file = exporting.place(classifier, to, out=out, int8=int8)
+    certificate = exporting.export(classifier, to, out=file, data=data, int8=int8, force=force, progress=progress)
+    if as_json:
+        click.echo(storage.json_text(certificate))
+    elif quiet:
+        click.echo(file)
+    else:
+        click.echo(f"{file}\n{certificate.words()}")
 
 
 @app.command()
@@ -369,8 +478,8 @@ def serve(path: Path, host: str, port: int, allow_origin: tuple[str, ...], quiet
     say(f"Serving {subject.description}. Ctrl-C ends it.")
     if not is_loopback(host):
         say(f"Anybody who can reach this machine over the network can ask: --host {host}.")
-    click.echo(server.address_of(listener, host))
-    server.run(subject.app, listener, allowed)
+    address = server.address_of(listener, host)
+    server.run(subject.app, listener, allowed, announce=lambda: click.echo(address))
 
 
 @app.command()

@@ -106,8 +106,32 @@ def test_a_stream_asks_for_images_as_it_goes_on(classifier, pictures):
     stream = classifier.stream(endless())
     found = [next(stream) for _ in range(100)]
     stream.close()
-    batches_ahead = 17 * classifier._trunk.workers
-    assert len(asked) <= 100 + (batches_ahead + 1) * classifier._trunk.batch_size
+    ahead = (17 * classifier._trunk.workers + 1) * predict.FEW_BATCHES * classifier._trunk.batch_size
+    assert len(asked) <= 100 + ahead
     assert [one.ranked for one in found] == [
         one.ranked for one in classifier.predict([pictures[(number + 1) % 50] for number in range(100)])
     ]
+
+
+def test_batches_that_are_finished_together_are_the_same(bird_bundle, pictures, tmp_path, monkeypatch):
+    classifier = predict.load(bird_bundle)
+    (tmp_path / "bad.jpg").write_text("no picture")
+    images = [*pictures[:20], tmp_path / "bad.jpg", *pictures[20:], b""]
+    expected, outputs = classifier.predict(images), classifier.outputs(images)
+    monkeypatch.setattr(predict, "TURNS", 1 / 16)
+    assert predict._together(images, classifier._trunk) >= 52
+    for one, other in zip(classifier.predict(images), expected, strict=True):
+        assert (one.answer, one.error, one.path) == (other.answer, other.error, other.path)
+        assert one.unknown_score == pytest.approx(other.unknown_score, abs=1e-5)
+        assert one.ranked == other.ranked
+    found = classifier.outputs(images)
+    assert found.errors == outputs.errors == {20: "text, not an image", 51: "empty file"}
+    np.testing.assert_array_equal(found.logits, outputs.logits)
+    np.testing.assert_array_equal(found.features, outputs.features)
+
+
+@pytest.mark.parametrize(("images", "expected"), [(0, 8), (64, 8), (300, 16), (3670, 128), (100_000, 128)])
+def test_how_many_images_a_thread_takes(classifier, images, expected, monkeypatch):
+    monkeypatch.setattr(classifier._trunk, "workers", 2)
+    assert predict._together(range(images), classifier._trunk) == expected
+    assert predict._together(iter(range(images)), classifier._trunk) == 32

@@ -22,9 +22,7 @@ PREDICTIONS = [
         None,
     ),
     Prediction("line\nbreak.jpg", None, (), None, "empty file"),
-    Prediction(
-        "bytes\udce9.jpg", "no", tuple(map(ClassProbability, ("no", *CLASSES[:2]), (1.0, 0.0, 0.0))), None, None
-    ),
+    Prediction("\udce9.jpg", "no", tuple(map(ClassProbability, ("no", *CLASSES[:2]), (1.0, 0.0, 0.0))), None, None),
 ]
 
 

@@ -2,13 +2,12 @@
 
 import contextlib
 import http.client
-import importlib.util
 import io
 import json
+import socket
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +101,16 @@ class Live:
     def predict(self, body, kind="image/png", query="", **headers):
         return self.ask("POST", f"/predict{query}", body, kind, **headers)
 
+    def raw(self, *pieces, pause=0.0):
+        """Send bytes as they are, with a pause after each piece, and return the answer, whatever was left unsent."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as client:
+            for piece in pieces:
+                client.sendall(piece)
+                time.sleep(pause)
+            response = http.client.HTTPResponse(client)
+            response.begin()
+            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
     def metric(self, line):
         """Return the value of one line of the metrics."""
         text = self.ask("GET", "/metrics").body.decode()
@@ -172,8 +181,6 @@ def form(*parts):
 @pytest.fixture(scope="session")
 def bird_folder(tmp_path_factory):
     """The folder of a whole small bundle, made as the tests of the classifier make theirs."""
-    place = Path(__file__).parents[1] / "classifier" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("bird_bundles", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.save_birds(tmp_path_factory.mktemp("birds") / "classifier")
+    from ..classifier.conftest import save_birds
+
+    return save_birds(tmp_path_factory.mktemp("birds") / "classifier")

@@ -189,3 +189,17 @@ def test_a_closed_batcher_takes_nothing(numbers):
             await batcher.answer(uploads(1))
 
     run(numbers, ask)
+
+
+def test_who_waits_when_the_batcher_is_closed_is_told(numbers):
+    async def ask(batcher):
+        numbers.gate.clear()
+        asked = asyncio.create_task(batcher.answer(uploads(*range(9))))
+        await asyncio.sleep(0.02)
+        closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+        with pytest.raises(QueueFullError):
+            await asyncio.wait_for(asked, 5)
+        numbers.gate.set()
+        await closing
+
+    run(numbers, ask, workers=2)

@@ -62,7 +62,7 @@ class Gate:
             await self._app(scope, receive, passage.send)
         except Exception:
             self._metrics.faults.add()
-            LOG.exception("A fault in headstart: %s %s", scope["method"], scope["path"])
+            LOG.exception("A fault in headstart: %s %r", scope["method"], scope["path"])
             if passage.status:
                 raise
             await problem(500, "A fault in headstart; the server's log says more.")(scope, receive, passage.send)
@@ -85,7 +85,9 @@ class Gate:
         return origin in allowed or ANY_ORIGIN in allowed or urlsplit(origin).netloc.lower() == host
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        path = scope["path"] if scope["path"] in self._paths else "other"
+        # of an application that is mounted in another, the path below it
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = path if path in self._paths else "other"
         self._metrics.requests.add(path, str(status or 499))
         if path == PREDICT and scope["method"] == "POST":
             self._metrics.seconds.observe(seconds)

@@ -8,6 +8,7 @@ import errno
 import json
 import logging
 import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 import h11
@@ -63,14 +64,27 @@ def address_of(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
 
 
-def run(app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
-    """Serve until Ctrl-C, which ends it after the answers it is at; closes the socket."""
+def run(app: ASGIApp, listener: socket.socket, limits: Limits, *, announce: Callable[[], None]) -> None:
+    """Serve until Ctrl-C, which ends it after the answers it is at; closes the socket.
+
+    ``announce`` is called once requests are answered.
+    """
     # uvicorn raises the signal again once it has ended well
     with contextlib.suppress(KeyboardInterrupt), listener:
-        make_server(app, limits).run(sockets=[listener])
+        make_server(app, limits, announce=announce).run(sockets=[listener])
 
 
-def make_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
+
+
+def make_server(app: ASGIApp, limits: Limits, *, announce: Callable[[], None] = lambda: None) -> uvicorn.Server:
     """Return the server of an application, not yet running."""
     config = uvicorn.Config(
         app,
@@ -85,7 +99,7 @@ def make_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
         timeout_keep_alive=max(1, round(limits.header_seconds)),
         timeout_graceful_shutdown=ENDING_SECONDS,
     )
-    return uvicorn.Server(config)
+    return _Server(config, announce)
 
 
 def _protocol(limits: Limits) -> type[H11Protocol]:

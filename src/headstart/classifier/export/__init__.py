@@ -20,7 +20,7 @@ from headstart.errors import UsageError, did_you_mean
 from headstart.progress import SILENT, Progress
 from headstart.version import __version__
 
-__all__ = ["FORMATS", "Certificate", "FormatParity", "Quantization", "export"]
+__all__ = ["FORMATS", "Certificate", "FormatParity", "Quantization", "export", "place"]
 
 FORMATS = {one.name: one for one in (onnx.FORMAT, openvino.FORMAT, keras.FORMAT, litert.FORMAT, bundle_zip.FORMAT)}
 
@@ -73,7 +73,7 @@ def export(
     """
     chosen = _checked(to, int8=int8, data=data)
     bundle = open_bundle(path)
-    file = target.choose(Path(path), Path(out) if out else None, suffix=chosen.suffix, int8=int8)
+    file = place(path, to, out=out, int8=int8)
     target.check_free(file, to=to, force=force)
     chosen.check_packages(int8)
     checks = _prepare(bundle, data, int8=int8, progress=progress)
@@ -86,15 +86,29 @@ def export(
     return certificate
 
 
-def _checked(to: str, *, int8: bool, data: str | Path | None) -> Format:
+def place(path: str | Path, to: str, *, out: str | Path | None = None, int8: bool = False) -> Path:
+    """Return where ``export`` writes its file.
+
+    Raises:
+        UsageError: there is no such format, or ``out`` ends otherwise than its files do.
+    """
+    return target.choose(Path(path), Path(out) if out else None, suffix=_named(to).suffix, int8=int8)
+
+
+def _named(to: str) -> Format:
     if to not in FORMATS:
         raise UsageError(f"--to must be {', '.join(FORMATS)}. Received: {to!r}.{did_you_mean(to, FORMATS)}")
-    if int8 and not FORMATS[to].int8:
+    return FORMATS[to]
+
+
+def _checked(to: str, *, int8: bool, data: str | Path | None) -> Format:
+    chosen = _named(to)
+    if int8 and not chosen.int8:
         able = " or ".join(one.name for one in FORMATS.values() if one.int8)
         raise UsageError(f"--int8 works with --to {able} only. Received: --to {to}.")
     if int8 and data is None:
         raise UsageError("--int8 takes the ranges of its numbers from images. Name some: --data DATA.")
-    return FORMATS[to]
+    return chosen
 
 
 def _prepare(bundle: Bundle, data: str | Path | None, *, int8: bool, progress: Progress) -> _Checks:
@@ -136,7 +150,7 @@ def _certificate(chosen: Format, file: Path, checks: _Checks) -> Certificate:
         sha256=storage.sha256_of(file),
         bytes=file.stat().st_size + (companion.stat().st_size if companion else 0),
         weights_sha256=storage.sha256_of(companion) if companion else "",
-        input=input_in_words(info, any_size=chosen.any_size),
+        input=chosen.input or input_in_words(info, any_size=chosen.any_size),
         fixed_because=chosen.fixed_because,
         engine=runtime.engine,
         reference=f"{version_of('openvino')} in f32",

@@ -32,4 +32,4 @@ def open_file(file: Path) -> Runtime:
     return Runtime(version_of("openvino"), False, Reference(open_bundle(file)).run)
 
 
-FORMAT = Format("zip", ".zip", check_packages, write, open_file)
+FORMAT = Format("zip", ".zip", check_packages, write, open_file, input="image files of any size, with headstart")

@@ -62,10 +62,11 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """A picture whole, and at the network's size."""
+    """A picture whole, and at the network's size, and what the classifier says of it."""
 
     whole: Pixels
     small: Pixels
+    expected: Doubles
 
 
 class Reference:
@@ -90,17 +91,17 @@ def compare(runtime: Runtime, reference: Reference, pictures: Pictures, *, progr
     kept: list[int] = []
     expected, found = [], []
     with progress.track(f"Checking {pictures.name}", total=len(pictures.names), unit="images") as advance:
-        for places, batch in _batches(pictures, reference.size):
+        for places, batch in _batches(pictures, reference):
             good = [one for one in batch if one is not None]
             if good:
                 kept += [place for place, one in zip(places, batch, strict=True) if one is not None]
-                expected.append(reference.run(np.stack([one.small for one in good])))
+                expected += [one.expected for one in good]
                 found.append(_run(runtime, good))
             advance(len(places))
     if not kept:
         raise DataError(f"No image of {pictures.name} can be read. Give --data images that can.")
     chosen = pictures.subset(kept)
-    both = np.concatenate(expected), np.concatenate(found)
+    both = np.stack(expected), np.concatenate(found)
     return Compared(chosen.names, chosen.labels, *both, len(pictures.names) - len(kept))
 
 
@@ -110,13 +111,14 @@ def _run(runtime: Runtime, batch: list[_Read]) -> Doubles:
     return np.asarray(runtime.run(np.stack([one.small for one in batch])), np.float64)
 
 
-def _batches(pictures: Pictures, size: Resize) -> Iterator[tuple[range, list[_Read | None]]]:
+def _batches(pictures: Pictures, reference: Reference) -> Iterator[tuple[range, list[_Read | None]]]:
     def read(place: int) -> _Read | None:
         try:
             whole = decode.pixels(pictures.encoded(place))
-            return _Read(whole, decode.load(whole, size))
+            small = decode.load(whole, reference.size)
         except ImageError:
             return None
+        return _Read(whole, small, reference.run(small[np.newaxis])[0])
 
     with ThreadPoolExecutor(core_count()) as pool:
         for start in range(0, len(pictures.names), _AT_ONCE):

@@ -25,6 +25,7 @@ class Format:
         open: opens a written file.
         fixed_because: why it takes images of the network's size only; empty where it takes images of any size.
         int8: who computes in 8 bits, and how; empty where nobody does.
+        input: what its files take, where that is not pixels.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Format:
     open: Callable[[Path], Runtime]
     fixed_because: str = ""
     int8: str = ""
+    input: str = ""
 
     @property
     def any_size(self) -> bool:

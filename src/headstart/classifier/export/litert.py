@@ -25,9 +25,9 @@ _FIXED_BECAUSE = "LiteRT has no antialiased resizing"
 
 def check_packages(int8: bool) -> None:
     """Raise MissingExtraError, or ExportError, where the export could not work."""
-    with needed("ai-edge-litert"):
-        import ai_edge_litert.interpreter  # noqa: F401
     need_tensorflow("litert")
+    with needed("ai-edge-litert"), quietly():
+        import ai_edge_litert.interpreter  # noqa: F401
 
 
 def write(bundle: Bundle, file: Path, note: Note, calibration: Calibration) -> None:

@@ -34,10 +34,14 @@ _QUANTIZED = ["Conv", "MatMul", "Gemm"]
 
 def check_packages(int8: bool) -> None:
     """Raise MissingExtraError, or ExportError, where the export could not work."""
-    for package in ("onnx", "onnxruntime", "tf2onnx"):
-        with needed(package):
-            __import__(package)
+    # TensorFlow by way of Keras first: imported by tf2onnx it would talk on the terminal
     need_tensorflow("onnx")
+    with needed("onnx"):
+        import onnx  # noqa: F401
+    with needed("onnxruntime"):
+        import onnxruntime  # noqa: F401
+    with needed("tf2onnx"), quietly():
+        import tf2onnx  # noqa: F401
 
 
 def write(bundle: Bundle, file: Path, note: Note, calibration: Calibration) -> None:
@@ -85,6 +89,8 @@ def _network(bundle: Bundle, file: Path) -> onnx.ModelProto:
 
     model = rebuild.keras_model(bundle)
     with quietly():
+        # Keras exports no model that was never called
+        model(np.zeros((1, *model.input_shape[1:]), np.uint8))
         model.export(str(file), format="onnx", verbose=False, opset_version=OPSET)
     converted = onnx.load(file)
     file.unlink()

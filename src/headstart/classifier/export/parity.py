@@ -24,6 +24,8 @@ RULE = (
     f"same; where the classifier's two highest are closer than {TOLERANCE:g}, their order does not count."
 )
 
+_NO_CLASS = -1
+
 INT8_CHANGED = 0.05
 INT8_COST = 0.02
 INT8_RULE = (
@@ -70,12 +72,11 @@ def check_int8(compared: Compared, known: Sequence[str], *, method: str, calibra
     Raises:
         ExportError: it cost more than ``INT8_RULE`` allows.
     """
-    before, after = compared.expected.argmax(axis=1), compared.found.argmax(axis=1)
+    sound = np.isfinite(compared.found).all(axis=1)
+    before, after = compared.expected.argmax(axis=1), np.where(sound, compared.found.argmax(axis=1), _NO_CLASS)
     changed = int((before != after).sum())
-    accuracies = _accuracies(compared.labels, known, before, after)
-    cost = accuracies[0] - accuracies[1] if accuracies else 0.0
-    too_many, too_dear = changed > max(1, INT8_CHANGED * len(before)), cost > max(INT8_COST, 1 / len(before))
-    if too_many or too_dear or not np.isfinite(compared.found).all():
+    accuracies = _accuracies(_places(compared.labels, known), before, after)
+    if changed > max(1, INT8_CHANGED * len(before)) or not sound.all() or (accuracies and _too_dear(*accuracies)):
         words = f", and accuracy falls from {accuracies[0]:.4f} to {accuracies[1]:.4f}" if accuracies else ""
         raise ExportError(
             f"In int8 {changed:,} of {len(before):,} images get another answer{words}. At most {INT8_CHANGED:.0%} of "
@@ -106,15 +107,27 @@ def _near_ties(compared: Compared) -> NDArray[np.bool_]:
     return near
 
 
-def _accuracies(
-    labels: Sequence[str], known: Sequence[str], before: NDArray[np.intp], after: NDArray[np.intp]
-) -> tuple[float, float] | None:
+def _places(labels: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+    """Return the class indices of labels; -2 for labels that are no class."""
     places = {name: place for place, name in enumerate(known)}
-    truth = np.array([places.get(label, -1) for label in labels])
-    if not (truth >= 0).any():
-        return None
+    return np.array([places.get(label, -2) for label in labels], np.int64)
+
+
+def _accuracies(
+    truth: NDArray[np.int64], before: NDArray[np.intp], after: NDArray[np.intp]
+) -> tuple[float, float, int] | None:
+    """Return both accuracies and the number of images with a true class; None where there are none."""
     counted = truth >= 0
-    return float((before == truth)[counted].mean()), float((after == truth)[counted].mean())
+    if not counted.any():
+        return None
+    rights = ((answers == truth)[counted] for answers in (before, after))
+    first, second = (float(right.mean()) for right in rights)
+    return first, second, int(counted.sum())
+
+
+def _too_dear(before: float, after: float, images: int) -> bool:
+    """Return whether accuracy falls by more than is allowed; a millionth of an image is nothing."""
+    return before - after > max(INT8_COST, 1 / images) + 1e-6 / images
 
 
 def _complaint(compared: Compared, badness: NDArray[np.float64], classes: Sequence[str], engine: str) -> str:
