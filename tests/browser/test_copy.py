@@ -89,7 +89,10 @@ def test_special_characters(copied):
     assert r"| \*a\* \<b> \`c\` |" in markdown
     expected = r"50 \% of \$x\_1\$ \& \{a\} \#2 \textasciitilde{} b\textasciicircum{}2 \textbackslash{} c$|$d \\"
     assert expected in latex
-    assert r"*a* $<$b$>$ `c` \\" in latex
+    assert r"{}*a* $<$b$>$ `c` \\" in latex
+    _, latex = copied(table("<th>[0, 1]</th><th>*</th>", "<td>[2, 3]</td><td>[4]</td>"))
+    lines = latex.splitlines()
+    assert r"{}[0, 1] & * \\" in lines and r"{}[2, 3] & [4] \\" in lines
 
 
 def test_bars_and_what_is_hidden_are_left_out(copied):

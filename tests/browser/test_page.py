@@ -61,14 +61,15 @@ def test_words_in_figures_do_not_lie_over_each_other(opened, width):
     assert opened.ask("overlapping") == []
 
 
-def test_on_paper_everything_is_open_and_nothing_is_cut(opened):
+def test_on_paper_all_but_the_layers_is_open_and_nothing_is_cut(opened):
     opened.fold(opened=False)
     page = opened.show(PAPER[0], media="print", scheme="dark")
     found = opened.ask("paper", PAPER[1])
     ground = opened.ask("brightness")["ground"]
     document = page.pdf(prefer_css_page_size=True)
     opened.fold(opened=True)
-    assert found["shut"] == found["parted"] == found["tall"] == []
+    assert [one for one in found["shut"] if not one.startswith("details.stay ")] == []
+    assert found["parted"] == found["tall"] == []
     if "forty" not in opened.name:
         assert found["hidden"] == []
     assert ground > 0.95

@@ -189,6 +189,7 @@ WRONG = [
     (["--out", "folder.png"], 2, "is a folder"),
     (["--out", "photo.png"], 2, "is the image itself"),
     (["--out", "linked.png"], 2, "is the image itself"),
+    (["--out", "other.png"], 2, r"other\.png is there already and is no picture of headstart explain\. Choose another"),
     (["--no-such-option"], 2, "No such option"),
 ]
 
@@ -198,6 +199,7 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(headstart, cla
     tmp_path = photo.parent
     (tmp_path / "folder.png").mkdir()
     os.link(photo, tmp_path / "linked.png")
+    Image.fromarray(picture(colour=0)).save(tmp_path / "other.png")
     before = sorted((one.name, one.stat().st_mtime_ns) for one in tmp_path.iterdir())
     out_option = [] if "--out" in extra else ["--out", "heat.png"]
     found, out, error = headstart("explain", classifier, photo, *out_option, *extra)

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -132,6 +133,22 @@ def test_a_failed_candidate_has_no_point_and_no_curve(build_run):
     _, found = gathered(build_run(failed=("mobilenet-lr0.01",)))
     assert "mobilenet-lr0.01," not in found.rates.download.text + found.speed.download.text
     assert len(found.curves) == 3
+
+
+@pytest.mark.parametrize(
+    ("output", "patience", "planned"), [("softmax", 5, 20), ("softmax", None, None), ("logistic", 5, None)]
+)
+def test_a_solved_head_has_no_planned_epochs(build_run, output, patience, planned):
+    findings = content.gather(build_run(backbones=("mobilenet",), rates=(1e-3,)))
+    [row] = content.ranking(findings.summary)
+    settings = row.result.settings
+    settings = {
+        **settings,
+        "train": {**settings["train"], "patience": patience},
+        "head": {**settings["head"], "output": output},
+    }
+    row = dataclasses.replace(row, result=dataclasses.replace(row.result, settings=settings))
+    assert charts._marks(findings, row).planned == planned
 
 
 def test_of_many_classes_those_with_small_areas_have_colours(build_run):

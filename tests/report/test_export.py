@@ -11,7 +11,7 @@ from PIL import Image
 
 from headstart import storage
 from headstart.errors import MissingExtraError, RunError
-from headstart.report.export import write_figures
+from headstart.report.export import MARKER, write_figures
 from headstart.runs.folder import MapRow
 
 NAMES = ("<b>bold</b>", "$x_1$ & co", 'say "hi"', "日本", "x" * 60)
@@ -26,7 +26,7 @@ def written(evidence_run, tmp_path_factory):
 
 def test_every_figure_is_there_as_svg_png_and_data(written):
     _, directory, paths = written
-    assert sorted(paths) == sorted(directory.iterdir()) and len(set(paths)) == len(paths)
+    assert sorted([*paths, directory / MARKER]) == sorted(directory.iterdir()) and len(set(paths)) == len(paths)
     stems = {suffix: {path.stem for path in paths if path.suffix == suffix} for suffix in (".svg", ".png", ".csv")}
     assert stems[".svg"] == stems[".png"]
     expected = {
@@ -39,7 +39,9 @@ def test_every_figure_is_there_as_svg_png_and_data(written):
         "coverage",
     }
     expected |= {
-        f"confusion-matrix-{part}-{kind}" for part in ("test", "train", "out-of-fold") for kind in ("counts", "shares")
+        f"confusion-matrix-{part}-{kind}"
+        for part in ("test", "train", "out-of-fold")
+        for kind in ("counts", "shares", "shares-of-said")
     }
     expected |= {f"learning-curves-mobilenet-lr0.001-{kind}" for kind in ("accuracy", "loss", "precision", "recall")}
     assert expected | {"ranking", "accuracy-against-training-images"} <= stems[".svg"]
@@ -70,17 +72,37 @@ def test_other_files_are_left_alone_and_old_figures_replaced(build_run, tmp_path
     ]
     folder.write_map(rows)
     (tmp_path / "notes.txt").write_text("mine")
+    write_figures(folder, tmp_path)
     (tmp_path / "roc.csv").write_text("old")
     paths = write_figures(folder, tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert (tmp_path / "roc.csv").read_text(encoding="utf-8").startswith("class,false_positive_rate")
     assert (tmp_path / "map.csv").read_bytes() == (folder.path / "map.csv").read_bytes()
     assert tmp_path / "map.svg" in paths and tmp_path / "map.png" in paths
-    assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.glob("*.part")) and [one.name for one in tmp_path.glob(".*")] == [MARKER]
     first = {path: path.read_bytes() for path in paths}
     assert {path: path.read_bytes() for path in write_figures(folder, tmp_path)} == first
     texts = [one.text for one in ElementTree.parse(tmp_path / "confusion-matrix-test-counts.svg").iter() if one.text]
     assert {"<b>bold</b>", "$x_1$ & co", "日本"} <= set(texts)
+
+
+def test_files_of_others_and_run_folders_are_refused(build_run, tmp_path):
+    folder = build_run(backbones=("mobilenet",), rates=(1e-3,))
+    before = sorted(folder.path.rglob("*"))
+    with pytest.raises(RunError, match=r"run is a run folder.*Choose another folder for --figures"):
+        write_figures(folder, folder.path)
+    assert sorted(folder.path.rglob("*")) == before
+    figures = tmp_path / "figures"
+    storage.write_text(figures / "roc.csv", "precious")
+    storage.write_text(figures / "top-k.svg", "precious")
+    # a table of another one beside figures of headstart stays too
+    for names in ("", "ranking.svg\n"):
+        storage.write_text(figures / MARKER, names)
+        with pytest.raises(RunError, match=r"roc\.csv and 1 more would be overwritten") as caught:
+            write_figures(folder, figures)
+        assert "\n" not in str(caught.value)
+        assert sorted(one.name for one in figures.iterdir()) == [MARKER, "roc.csv", "top-k.svg"]
+        assert (figures / "roc.csv").read_text() == "precious"
 
 
 def test_nothing_is_written_when_a_figure_fails(build_run, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import statistics
 
 import pytest
 
+from headstart.errors import RunError
 from headstart.report import content, folds
 from headstart.report.page import render
 
@@ -126,6 +127,35 @@ def test_a_best_rate_at_the_border_is_said(build_run, means, monitor, words):
     findings = with_means(content.gather(folder), means, monitor)
     [series] = folds.all_series(findings, content.ranking(findings.summary))
     assert series.note == words
+
+
+@pytest.mark.parametrize(
+    ("failed", "means", "words"),
+    [
+        ("mobilenet-lr0.01", (0.9, 0.8), ""),
+        ("mobilenet-lr0.01", (0.8, 0.9), "The best rate is the smallest tried: try smaller."),
+        ("mobilenet-lr0.0001", (0.9, 0.8), "The best rate is the largest tried: try larger."),
+        ("mobilenet-lr0.0001", (0.8, 0.9), ""),
+        ("mobilenet-lr0.01", (0.9, 0.9), ""),
+    ],
+)
+def test_a_rate_that_failed_beyond_the_best_is_a_border_no_more(build_run, failed, means, words):
+    folder = build_run(backbones=("mobilenet",), rates=(1e-2, 1e-3, 1e-4), failed=(failed,))
+    found = content.gather(folder)
+    done = tuple(one for one in found.summary.candidates if one.cv)
+    others = tuple(one for one in found.summary.candidates if not one.cv)
+    some = dataclasses.replace(found, summary=dataclasses.replace(found.summary, candidates=done))
+    summary = with_means(some, means).summary
+    summary = dataclasses.replace(summary, candidates=(*summary.candidates, *others))
+    [series] = folds.all_series(dataclasses.replace(found, summary=summary), content.ranking(summary))
+    assert series.note == words
+
+
+def test_results_without_rows_are_said_to_be_damaged(build_run):
+    folder = build_run(backbones=("mobilenet",), rates=(1e-3,))
+    folder.write_results([])
+    with pytest.raises(RunError, match=r"results\.csv is damaged: it has no rows"):
+        render(folder)
 
 
 def test_one_rate_makes_no_table_of_rates(build_run):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from headstart.report.figures import LIGHT, drawing, figure_of
-from headstart.report.heatmaps import LETTERS, matrix_panel, shortened
+from headstart.report.heatmaps import COUNTS, KINDS, LETTERS, OF_SAID, OF_TRUE, matrix_panel, shortened
 from headstart.report.matrices import Part
 
 
@@ -10,10 +10,10 @@ def part(counts):
     return Part("out_of_fold", "Out of fold", "note", np.array(counts))
 
 
-def made(counts, classes, **settings):
+def made(counts, classes, kind=COUNTS):
     """Return the texts of the cells, the tick labels and the figure's smallest letters."""
     with drawing(LIGHT):
-        panel = matrix_panel(part(counts), classes, **{"as_shares": False, **settings})
+        panel = matrix_panel(part(counts), classes, kind)
         figure = figure_of(panel)
         figure.draw_without_rendering()
         (axes,) = figure.axes
@@ -34,13 +34,20 @@ def test_rows_are_true_and_columns_are_said():
 
 
 def test_shares_are_of_the_true_class():
-    _, texts, _, _, _ = made([[9999, 1, 0], [0, 0, 0], [1, 0, 2]], ("a", "b", "c"), as_shares=True)
+    _, texts, _, _, _ = made([[9999, 1, 0], [0, 0, 0], [1, 0, 2]], ("a", "b", "c"), OF_TRUE)
     assert texts == {(0, 0): "99.9", (1, 0): "<0.1", (0, 2): "33.3", (2, 2): "66.7"}
+
+
+def test_shares_are_of_what_was_said():
+    panel, texts, _, _, _ = made([[9999, 1, 0], [0, 0, 0], [1, 0, 2]], ("a", "b", "c"), OF_SAID)
+    assert texts == {(0, 0): "99.9", (1, 0): "100", (0, 2): "<0.1", (2, 2): "100"}
+    assert panel.name == "confusion-matrix-out-of-fold-shares-of-said"
+    assert panel.title == "Confusion matrix, out of fold, percent of what was said"
 
 
 def test_cells_are_green_where_right_and_deeper_with_the_share():
     with drawing(LIGHT):
-        (axes,) = figure_of(matrix_panel(part([[8, 2], [5, 5]]), ("a", "b"), as_shares=False)).axes
+        (axes,) = figure_of(matrix_panel(part([[8, 2], [5, 5]]), ("a", "b"), COUNTS)).axes
         (cells,) = axes.collections
     first, wrong, worse, right = cells.get_facecolors()[:, :3]
     assert first[1] > first[0] and right[1] > right[0] and wrong[0] > wrong[1] and worse[0] > worse[1]
@@ -48,12 +55,12 @@ def test_cells_are_green_where_right_and_deeper_with_the_share():
 
 
 @pytest.mark.parametrize("classes", [2, 12, 40])
-@pytest.mark.parametrize("as_shares", [False, True])
-def test_numbers_fit_their_cells_and_names_their_rows(classes, as_shares):
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_fit_their_cells_and_names_their_rows(classes, kind):
     random = np.random.default_rng(0)
     counts = random.integers(0, 2000 // classes, (classes, classes))
     names = tuple(f"{'a rather long name ' * 4}{number}" for number in range(classes))
-    _, texts, labels, fits, height = made(counts, names, as_shares=as_shares)
+    _, texts, labels, fits, height = made(counts, names, kind)
     assert fits and height < 1.05
     assert len(texts) == np.count_nonzero(counts)
     assert len(set(labels)) == classes

@@ -122,6 +122,18 @@ def test_a_map_without_images_is_none(build_run):
     assert image_map.gather(folder, content.gather(folder)) is None
 
 
+def test_damaged_rows_are_passed_over(build_run):
+    folder = build_run(mapped=True)
+    rows = folder.map()
+    before = render(folder)
+    odd = dataclasses.replace(rows[0], label="no class")
+    places = [dataclasses.replace(rows[1], x=value) for value in (float("nan"), float("inf"))]
+    folder.write_map([odd, *rows, *places, dataclasses.replace(rows[1], y=-float("inf"))], folder.map_sheet())
+    assert render(folder) == before
+    folder.write_map([odd])
+    assert image_map.gather(folder, content.gather(folder)) is None
+
+
 def test_names_of_files_cannot_leave_the_table(build_run):
     folder = build_run(mapped=True)
     evil = '</script><img src=x onerror="alert(1)">,\n"quoted".jpg'

@@ -126,11 +126,12 @@ def test_a_browser_that_fails_is_told_and_the_old_file_stays(browser, page, tmp_
     browser(action)
     (tmp_path / "out").mkdir()
     target = tmp_path / "out" / "x.pdf"
-    target.write_bytes(b"%PDF-1.4 of yesterday %%EOF")
+    yesterday = b"%PDF-1.4 of yesterday %%EOF\n" + pdf.OURS
+    target.write_bytes(yesterday)
     with pytest.raises(ReportError, match=f"wrote no PDF .{words}") as caught:
         print_page(page, target)
     assert "\n" not in str(caught.value)
-    assert target.read_bytes() == b"%PDF-1.4 of yesterday %%EOF"
+    assert target.read_bytes() == yesterday
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["x.pdf"]
 
 
@@ -147,16 +148,20 @@ def test_a_program_that_cannot_run_is_told(browser, page, tmp_path):
         print_page(page, tmp_path / "x.pdf")
 
 
-def test_only_pdfs_are_written_over(browser, page, tmp_path):
+def test_only_pdfs_of_headstart_are_written_over(browser, page, tmp_path):
     browser()
-    for path, words in ((tmp_path / "thesis.txt", "is no PDF"), (tmp_path / "bin", "is a folder")):
+    thesis = b"%PDF-1.4 my thesis on headstart %%EOF\n"
+    for name, words in (("thesis.txt", "is no PDF of"), ("thesis.pdf", "is no PDF of"), ("bin", "is a folder")):
+        path = tmp_path / name
         if not path.exists():
-            path.write_text("precious")
-        with pytest.raises(ReportError, match=words):
+            path.write_bytes(thesis)
+        with pytest.raises(ReportError, match=words) as caught:
             print_page(page, path)
-    assert (tmp_path / "thesis.txt").read_text() == "precious"
-    (tmp_path / "old.pdf").write_bytes(b"%PDF-1.4 old %%EOF")
-    assert b"words" in print_page(page, tmp_path / "old.pdf").read_bytes()
+        assert "\n" not in str(caught.value)
+    assert (tmp_path / "thesis.txt").read_bytes() == (tmp_path / "thesis.pdf").read_bytes() == thesis
+    printed = print_page(page, tmp_path / "old.pdf")
+    printed.write_bytes(printed.read_bytes().replace(b"words", b"older"))
+    assert b"words" in print_page(page, printed).read_bytes()
 
 
 CHROMIUM = shutil.which("chromium")
@@ -171,6 +176,7 @@ def test_chromium_prints_one_run_and_several(build_run, monkeypatch, tmp_path):
     several = write_page([folder.path for folder in folders], tmp_path / "several.html")
     sizes = []
     for page in (write_report(folders[0]), several):
+        print_page(page, tmp_path / f"{page.stem}.pdf")
         printed = print_page(page, tmp_path / f"{page.stem}.pdf").read_bytes()
         assert printed.startswith(b"%PDF-")
         sizes.append(printed.count(b"/Type /Page\n"))

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from headstart.errors import ReportError, RunError, UsageError
 from headstart.evaluation.comparison import compare_on_test
 from headstart.report import differences, pairs, several
 from headstart.report.finished_run import read_runs, short_names
+from headstart.report.page import write_report
 from headstart.report.several import render, write_page
 from headstart.runs.folder import RunFolder
 from headstart.runs.history import Headline, find_runs
@@ -326,6 +328,25 @@ def test_runs_without_images_of_the_best_run_are_tested_among_themselves(three):
     assert {pair.first, pair.second} == {0, 1, 2} - {best}
 
 
+def test_no_pair_with_common_images_is_left_out(three):
+    """A shares half of its test images with B, C the other half with B, and A none with C, whoever did best."""
+    tests = [row.path for row in three[0].images() if row.split == "test"]
+    order = sorted(range(3), key=lambda place: -read_runs(paths_of(three))[place].validation)
+    for place, half, letter in ((order[0], tests[::2], "a"), (order[1], tests[1::2], "c")):
+        images = [
+            row if row.path in half else dataclasses.replace(row, sha256=letter + row.sha256[1:])
+            for row in three[place].images()
+        ]
+        three[place].write_images(images)
+    found = compared(*three)
+    assert {(pair.first, pair.second) for pair in found.pairs} == {(order[0], order[2]), (order[1], order[2])}
+    assert [(one.first, one.second) for one in found.apart] == [(order[0], order[1])]
+    assert [pair.images for pair in found.pairs] == [len(tests) // 2] * 2
+    raw = sorted(pair.accuracy.p_value for pair in found.pairs)
+    adjusted = sorted(pair.accuracy.p_adjusted for pair in found.pairs)
+    assert adjusted == pytest.approx([min(1, 2 * raw[0]), min(1, max(2 * raw[0], raw[1]))])
+
+
 def test_settings_that_differ_are_named_and_no_others(build_run):
     folders = (
         build_run("one", rates=(1e-2, 1e-3)),
@@ -399,6 +420,18 @@ def test_runs_of_one_name_are_told_apart_by_their_folder(build_run, tmp_path):
 def test_names_are_as_short_as_they_are_clear():
     assert short_names([Path("/a/x"), Path("/a/y")]) == ("x", "y")
     assert short_names([Path("/a/x/run"), Path("/b/x/run"), Path("/a/y/run")]) == ("a/x/run", "b/x/run", "y/run")
+
+
+def test_a_name_that_is_no_utf8_can_be_written(build_run, tmp_path):
+    first, second = build_run("one", **SMALL), build_run("two", **SMALL, seed=1)
+    odd = RunFolder(Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff")))
+    try:
+        second.path.rename(odd.path)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    page = write_report(odd).read_text("utf-8")
+    assert "b\ufffd" in page
+    assert "b\ufffd" in write_page([first.path, odd.path], tmp_path / "page.html").read_text("utf-8")
 
 
 def test_a_run_given_twice_is_refused(two, monkeypatch, tmp_path):

@@ -150,7 +150,7 @@ def test_pictures_come_back(folder):
 def test_log_grows_and_survives_a_torn_line(folder):
     folder.log("started", seed=0)
     with (folder.path / "log.jsonl").open("a") as stream:
-        stream.write('{"time": "2024')
+        stream.write('[1, 2]\n3\nnull\n"text"\n{"time": "2024')
     folder.log("test set opened", finalists=["m"], opening=1)
     entries = folder.log_entries()
     assert [entry.event for entry in entries] == ["started", "test set opened"]

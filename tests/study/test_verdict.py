@@ -80,7 +80,7 @@ def test_two_that_cannot_be_told_apart():
     second = found.split("). ")[1]
     pattern = (
         r"ResNet50 and MobileNet cannot be told apart on 734 test images \(difference 0\.7 points, 95 % interval "
-        r"-(\d\.\d) to (\d\.\d)\); about ([\d,]+) more images would be needed\."
+        r"-(\d\.\d) to (\d\.\d)\); about ([\d,]+) more test images would be needed\."
     )
     match = re.fullmatch(pattern, second)
     assert match, second
@@ -253,6 +253,12 @@ def test_one_finalist_is_recommended():
     assert recommend(standing(BEST)).sentence == "Take ResNet50: it did best in 5-fold cross-validation."
 
 
+def test_the_only_candidate_did_not_do_best():
+    case = dataclasses.replace(standing(BEST), alone=True)
+    assert verdict(case).startswith("ResNet50 (learning rate 0.001), the only candidate, classified ")
+    assert recommend(case).sentence == "ResNet50 was not compared with another candidate."
+
+
 def test_who_is_worse_on_the_folds_is_not_recommended():
     worse = (candidate("mobilenet", folds=(0.86, 0.84, 0.87, 0.86, 0.86)), NEAR[1])
     found = recommend(standing(BEST, worse))
@@ -281,7 +287,10 @@ def test_who_ranks_the_images_worse_is_not_recommended():
     well = (RESNET, np.clip(np.eye(2)[labels_of(IMAGES)] * 0.2 + BEST[1] * 0.8, 0, 1))
     found = recommend(standing(well, vague, test_folds=False))
     assert found.candidate == RESNET.id
-    assert found.sentence == ("Take ResNet50: MobileNet was shown to be worse in how it ranks the test images (AUC).")
+    assert found.sentence == (
+        "Take ResNet50: MobileNet cannot be told from it by right answers on the test images, but was shown to be worse "
+        "in how its probabilities order the test images (AUC)."
+    )
 
 
 def test_who_has_a_worse_loss_is_not_recommended_where_the_loss_decides():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from headstart import storage
 from headstart.classifier.explain import Explainer
-from headstart.classifier.heat import agreement, normalised, overlay, placed, png, side_by_side, where
+from headstart.classifier.heat import agreement, is_ours, normalised, overlay, placed, png, side_by_side, where
 from headstart.classifier.predict import Classifier, Prediction, load
 from headstart.data import decode
 from headstart.data.decode import Resize
@@ -103,7 +103,7 @@ def explain(
         method: ``grad-cam``, ``occlusion`` or ``both``.
 
     Raises:
-        UsageError: there is no such class, method or file, or ``out`` is no place for a PNG.
+        UsageError: there is no such class, method or file, or ``out`` is no place for a PNG, or holds another file.
         ImageError: the image cannot be read.
         ClassifierError: the classifier cannot be used, or Grad-CAM cannot look into it.
     """
@@ -144,6 +144,8 @@ def _check(image: Path, out: Path, method: str) -> None:
         raise UsageError(f"There is no folder {out.parent} for --out {out.name}. Make it first, or choose another.")
     if out.exists() and out.samefile(image):
         raise UsageError(f"--out {out} is the image itself, which is never overwritten. Choose another name.")
+    if out.exists() and not is_ours(out):
+        raise UsageError(f"{out} is there already and is no picture of headstart explain. Choose another --out.")
 
 
 def _read(image: Path) -> Pixels:

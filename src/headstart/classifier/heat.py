@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ STRONGEST = 0.75
 # The photograph below the heat is grey and a little darker, or the colours of a flower would pass for heat.
 BRIGHTNESS_BELOW = 0.8
 GAP_PIXELS = 12
+# Keyword and text of the chunk by which a PNG of headstart is known; Pillow writes it before the pixels.
+MARK, MARKED_WITHIN = ("Software", "headstart explain"), 200
 
 _NINTHS = (
     ("in the upper left", "at the top", "in the upper right"),
@@ -123,12 +126,21 @@ def side_by_side(pictures: Sequence[Pixels]) -> Pixels:
 
 
 def png(pixels: Pixels) -> bytes:
-    """Return pixels ``(height, width, 3)`` as the bytes of a PNG file."""
+    """Return pixels ``(height, width, 3)`` as the bytes of a PNG file, which names headstart as its software."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
-    stream = BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
+    stream, about = BytesIO(), PngInfo()
+    about.add_text(*MARK)
+    Image.fromarray(pixels).save(stream, "PNG", pnginfo=about)
     return stream.getvalue()
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a file is a PNG that ``png`` made."""
+    with path.open("rb") as stream:
+        start = stream.read(MARKED_WITHIN)
+    return start.startswith(b"\x89PNG") and b"tEXt" + "\0".join(MARK).encode() in start
 
 
 def where(heat: Floats) -> str:

@@ -17,6 +17,7 @@ from headstart.report.content import Findings, Ranked
 from headstart.report.curves import Marks, Point
 from headstart.report.downloads import Download
 from headstart.report.figures import MUTED, Chart, Entry, Panel, file_stem
+from headstart.report.image_map import drawable
 from headstart.report.names import labels, series_names
 from headstart.report.numbers import ratio
 from headstart.runs.rows import MapRow
@@ -130,8 +131,9 @@ def _marks(findings: Findings, row: Ranked) -> Marks:
 
 def _planned(row: Ranked) -> int | None:
     """Return how many epochs a training has if nothing stops it, None where the recipe lets nothing stop it."""
-    train = row.result.settings.get("train", {})
-    if not train.get("patience"):
+    train, head = row.result.settings.get("train", {}), row.result.settings.get("head", {})
+    # a logistic head is solved, not trained epoch by epoch
+    if not train.get("patience") or head.get("output") == "logistic":
         return None
     return int(train["epochs"]) + sum(int(phase["epochs"]) for phase in train.get("phases", ()))
 
@@ -185,7 +187,7 @@ def ranking(ranked: Sequence[Ranked]) -> Chart:
 
 def image_map(rows: Sequence[MapRow], classes: Sequence[str]) -> Chart | None:
     """Return the map of the images, where one was made; on the page it can be looked into."""
-    known = [row for row in rows if row.label in classes]
+    known = drawable(rows, classes)
     return Chart((diagrams.map_panel(known, classes),), downloads.rows_of("map.csv", rows)) if known else None
 
 

@@ -11,7 +11,7 @@ from headstart.data.table import ImageRow
 from headstart.errors import UsageError
 from headstart.evaluation.results import CandidateResult, FinalResult
 from headstart.evaluation.summary import Summary
-from headstart.report.names import labels
+from headstart.report.names import labels, printable
 from headstart.runs.folder import CandidateTiming, Environment, PredictionBlock, RunFolder, Timings
 
 
@@ -92,7 +92,7 @@ def _check_once(folders: Sequence[Path]) -> None:
 
 def short_names(folders: Sequence[Path]) -> tuple[str, ...]:
     """Return each folder's own name, with as many folders above it as tell equal names apart."""
-    parts = [folder.resolve().parts for folder in folders]
+    parts = [[printable(part) for part in folder.resolve().parts] for folder in folders]
     lengths = [1] * len(parts)
     while True:
         names = ["/".join(one[-length:]) for one, length in zip(parts, lengths, strict=True)]
@@ -109,7 +109,7 @@ def _read(folder: Path, name: str) -> FinishedRun:
     summary = run.summary()
     return FinishedRun(
         name=name,
-        typed=str(folder),
+        typed=printable(str(folder)),
         summary=summary,
         timings=run.timings(),
         environment=run.environment(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headstart.errors import RunError
 from headstart.evaluation.results import FoldValues
 from headstart.report import content, downloads
 from headstart.report.content import Findings, Ranked
@@ -89,8 +90,16 @@ class FoldTables:
 
 
 def gather(folder: RunFolder, findings: Findings) -> FoldTables:
-    """Return the tables of the folds and learning rates."""
+    """Return the tables of the folds and learning rates.
+
+    Raises:
+        RunError: results.csv is damaged.
+    """
     ranked, results = content.ranking(findings.summary), folder.results()
+    if not results:
+        raise RunError(
+            f"{folder.path / run_files.RESULTS} is damaged: it has no rows. Run the study again with --fresh."
+        )
     turns: dict[str, list[Turn]] = defaultdict(list)
     for index, row in enumerate(results):
         turns[row.candidate].append(Turn(index, row))
@@ -139,16 +148,19 @@ def _series(name: str, rows: Sequence[Ranked], findings: Findings) -> Series:
     best = min(done, key=lambda row: row.rank or 0, default=None)
     ordered = sorted(rows, key=lambda row: row.rate or 0.0)
     rates = tuple(Rate(row, row is best, finals.get(row.result.id)) for row in ordered)
-    return Series(name, rates, _note(best, done, summary.protocol.monitor), any(one.final is not None for one in rates))
+    return Series(
+        name, rates, _note(best, ordered, summary.protocol.monitor), any(one.final is not None for one in rates)
+    )
 
 
-def _note(best: Ranked | None, done: Sequence[Ranked], monitor: str) -> str:
-    """Say where the best rate stands at the border of those that were tried; it may then lie beyond."""
-    tried = sorted({row.rate for row in done if row.rate is not None})
-    if best is None or len(tried) < 2:
+def _note(best: Ranked | None, rows: Sequence[Ranked], monitor: str) -> str:
+    """Say where the best rate stands at the border of those that were tried, failed ones too; it may lie beyond."""
+    done = [row for row in rows if row.rank]
+    tried = sorted({row.rate for row in rows if row.rate is not None})
+    if best is None or len({row.rate for row in done}) < 2:
         return ""
     if len({_values(row, monitor).mean for row in done}) == 1:
-        return "All rates tried do equally well."
+        return "All rates tried do equally well." if len(done) == len(rows) else ""
     if best.rate not in (tried[0], tried[-1]):
         return ""
     size = "larger" if best.rate == tried[-1] else "smaller"

@@ -1,4 +1,4 @@
-"""Confusion matrices as figures: counts, or shares of the true class."""
+"""Confusion matrices as figures: counts, shares of the true class, or shares of what was said."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ LETTERS = 30
 LEAST_WRITTEN = 13.0
 """Numbers are written in cells that have so many units or more."""
 
+COUNTS, OF_TRUE, OF_SAID = "counts", "shares", "shares-of-said"
+KINDS = {COUNTS: "images", OF_TRUE: "percent of the true class", OF_SAID: "percent of what was said"}
+"""What is written into the cells, and what that is called."""
+
 FAINTEST, DEEPEST = 0.12, 0.72
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """What is drawn: shares of the rows in 0..1 and the text of every cell that holds something."""
+    """What is drawn: shares of the rows, or of the columns, in 0..1 and the text of every cell that holds something."""
 
     names: tuple[str, ...]
     shares: NDArray[np.float64]
@@ -38,34 +42,35 @@ class Grid:
     cell: float
 
 
-def matrix_panel(part: Part, classes: Sequence[str], *, as_shares: bool) -> Panel:
+def matrix_panel(part: Part, classes: Sequence[str], kind: str) -> Panel:
     """Return a confusion matrix: rows are true classes, columns what the classifier said.
 
     Args:
         part: what was counted.
         classes: names in the order of rows and columns.
-        as_shares: write percent of the true class instead of counts.
+        kind: one of ``KINDS``.
     """
-    totals = part.counts.sum(axis=1, keepdims=True)
+    totals = part.counts.sum(axis=0 if kind == OF_SAID else 1, keepdims=True)
     shares = np.divide(part.counts, totals, out=np.zeros(part.counts.shape), where=totals > 0)
     cell = min(LARGEST_CELL, max(SMALLEST_CELL, SIDE / len(classes)))
     written = (
-        [[_percent(share, cell) for share in row] for row in shares.tolist()] if as_shares else part.counts.tolist()
+        part.counts.tolist()
+        if kind == COUNTS
+        else [[_percent(share, cell) for share in row] for row in shares.tolist()]
     )
     texts = tuple(
         tuple(str(text) if count else "" for text, count in zip(row, counts, strict=True))
         for row, counts in zip(written, part.counts.tolist(), strict=True)
     )
     grid = Grid(tuple(map(shortened, classes)), shares, texts, cell)
-    kind = "percent of the true class" if as_shares else "images"
     right, images = int(np.trace(part.counts)), int(part.counts.sum())
     side = round(cell * len(classes))
     return Panel(
-        name=f"confusion-matrix-{part.name.replace('_', '-')}-{'shares' if as_shares else 'counts'}",
-        title=f"Confusion matrix, {part.title.lower()}, {kind}",
+        name=f"confusion-matrix-{part.name.replace('_', '-')}-{kind}",
+        title=f"Confusion matrix, {part.title.lower()}, {KINDS[kind]}",
         words=f"{right} of {images} images are on the diagonal: rightly named.",
         axis="true class",
-        draw=lambda axes: _draw(axes, grid, f"said ({kind})"),
+        draw=lambda axes: _draw(axes, grid, f"said ({KINDS[kind]})"),
         size=(LEFT + RIGHT + side, TOP + BOTTOM + side),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -119,7 +120,8 @@ class Points:
 
 def gather(folder: RunFolder, findings: Findings) -> Map | None:
     """Return the map; None when the run has none."""
-    rows, classes = folder.map(), findings.summary.dataset.classes
+    classes = findings.summary.dataset.classes
+    rows = drawable(folder.map(), classes)
     if not rows:
         return None
     points = _points(rows, classes)
@@ -147,6 +149,11 @@ def gather(folder: RunFolder, findings: Findings) -> Map | None:
         columns=MAP_COLUMNS,
         download=rows_of(files.MAP, rows),
     )
+
+
+def drawable(rows: Sequence[MapRow], classes: Sequence[str]) -> tuple[MapRow, ...]:
+    """Return the rows that have a place on the map and a label that is a class; a damaged file may hold others."""
+    return tuple(row for row in rows if row.label in classes and math.isfinite(row.x) and math.isfinite(row.y))
 
 
 def _source(folder: RunFolder, findings: Findings) -> tuple[str | None, str | None]:

@@ -97,7 +97,7 @@ def parts(findings: Findings) -> Iterator[Part]:
     elif findings.out_of_fold:
         note = f"{_held_back(findings)}, predicted by a model that had not seen it."
         yield Part("out_of_fold", "Out of fold", note, _out_of_fold_counts(findings))
-    note = "The images it learned from: better than on new ones, as always."
+    note = "The images it learned from: usually better than on new ones."
     yield Part("train", "Training images", note, _counts(final.train.confusion_matrix))
 
 

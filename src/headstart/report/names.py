@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ class Label:
     own: bool
     second: str
     details: tuple[str, ...]
+
+
+def printable(name: str) -> str:
+    """Return the name of a file or folder as it can be written: bytes that are no UTF-8 become question marks."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def network_name(result: CandidateResult) -> str:

@@ -28,6 +28,7 @@ from headstart.report import (
 )
 from headstart.report.content import Findings
 from headstart.report.figures import page_svg
+from headstart.report.names import printable
 from headstart.report.numbers import escaped, look_up, written
 from headstart.runs import folder as run_files
 from headstart.runs.folder import ORIGINAL, PictureRow, RunFolder
@@ -145,7 +146,7 @@ def _exact(value: float | None) -> str:
 def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
     summary = findings.summary
     ranked = content.ranking(summary)
-    run = folder.path.resolve().name
+    run = printable(folder.path.resolve().name)
     typed = commands.typed_folder(findings.environment.command, run)
     script = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
     return {

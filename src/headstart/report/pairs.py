@@ -83,19 +83,20 @@ def compare_runs(runs: Sequence[FinishedRun]) -> Compared:
     """Compare the best candidates of runs on the test images they have in common.
 
     The run that did best in validation, so before any test image was looked at, is compared with every other one; those
-    that share no test images with it are compared among themselves in the same way. The p-values of McNemar's test are
-    adjusted by Holm over all pairs.
+    that share no test images with it are compared with all the others, and among themselves in the same way. The
+    p-values of McNemar's test are adjusted by Holm over all pairs.
     """
-    pairs: list[Pair] = []
-    apart: list[Apart] = []
-    waiting = sorted(range(len(runs)), key=lambda place: -runs[place].validation)
+    found: list[Pair | Apart] = []
+    order = sorted(range(len(runs)), key=lambda place: -runs[place].validation)
+    waiting = order
     while waiting:
         first, *others = waiting
-        found = [_compared(runs, first, second) for second in others]
-        pairs += [one for one in found if isinstance(one, Pair)]
-        apart += [one for one in found if isinstance(one, Apart)]
-        waiting = [one.second for one in found if isinstance(one, Apart)]
-    return Compared(tuple(_adjusted(pairs)), tuple(apart))
+        now = [_compared(runs, first, second) for second in others]
+        waiting = [one.second for one in now if isinstance(one, Apart)]
+        beside = [(one.second, left) for one in now if isinstance(one, Pair) for left in waiting]
+        found += [*now, *(_compared(runs, *sorted(two, key=order.index)) for two in beside)]
+    pairs = [one for one in found if isinstance(one, Pair)]
+    return Compared(tuple(_adjusted(pairs)), tuple(one for one in found if isinstance(one, Apart)))
 
 
 def _compared(runs: Sequence[FinishedRun], first: int, second: int) -> Pair | Apart:

@@ -38,6 +38,8 @@ ARGUMENTS = (
 
 TIMEOUT_SECONDS = 180
 START, END = b"%PDF-", b"%%EOF"
+OURS = b"%headstart\n"
+"""A comment after the end of a PDF, by which one that headstart wrote is known; readers pass over it."""
 
 OTHERWISE = "Or open the page in a browser and print it to PDF there."
 
@@ -71,14 +73,12 @@ def check_place(path: Path) -> None:
     """Refuse to write a PDF over something else.
 
     Raises:
-        ReportError: the path is a folder, or a file that is no PDF.
+        ReportError: the path is a folder, or a file that headstart did not write.
     """
     if path.is_dir():
         raise ReportError(f"{path} is a folder. Name a file for the PDF, such as {path / 'report.pdf'}.")
-    if path.exists():
-        with path.open("rb") as stream:
-            if not stream.read(len(START)) == START:
-                raise ReportError(f"{path} is there already and is no PDF. Choose another name with --pdf.")
+    if path.exists() and not path.read_bytes().endswith(OURS):
+        raise ReportError(f"{path} is there already and is no PDF of headstart. Choose another name with --pdf.")
 
 
 def print_page(page: Path, target: Path, *, timeout: float = TIMEOUT_SECONDS) -> Path:
@@ -98,6 +98,8 @@ def print_page(page: Path, target: Path, *, timeout: float = TIMEOUT_SECONDS) ->
         if not _is_whole(printed):
             last = said.strip().splitlines()[-1:] or ["it said nothing"]
             raise ReportError(f"{browser} wrote no PDF ({last[0][:200]}). Try another by {CHOSEN}. {OTHERWISE}")
+        with printed.open("ab") as stream:
+            stream.write(b"\n" + OURS)
         printed.replace(target)
     return target
 

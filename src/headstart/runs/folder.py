@@ -309,12 +309,12 @@ class RunFolder:
             stream.write((b"\n" if torn else b"") + line.encode() + b"\n")
 
     def log_entries(self) -> tuple[LogEntry, ...]:
-        """Return what happened so far; a line that a kill cut short is left out."""
+        """Return what happened so far; a line that a kill cut short, or that is damaged, is left out."""
         if not (self.path / LOG).exists():
             return ()
         entries = []
         for line in (self.path / LOG).read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(ValueError, KeyError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                 details = json.loads(line)
                 entries.append(LogEntry(details.pop("time"), details.pop("event"), details))
         return tuple(entries)

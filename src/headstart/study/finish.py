@@ -58,6 +58,7 @@ def _standing(case: Case) -> Standing:
         needed=images_to_decide(case.best, labels, probabilities),
         judged_by=judged_by(case.plan),
         monitor=case.protocol.monitor,
+        alone=len(case.results) == 1,
     )
 
 

@@ -30,6 +30,7 @@ class Standing:
             differ.
         judged_by: such as "5-fold cross-validation".
         monitor: what decided in validation, ``accuracy`` or ``loss``.
+        alone: whether the study had no other candidate.
     """
 
     ranked: Sequence[CandidateResult]
@@ -38,6 +39,7 @@ class Standing:
     needed: Mapping[str, int | None]
     judged_by: str
     monitor: str = "accuracy"
+    alone: bool = False
 
     @property
     def best(self) -> CandidateResult:
@@ -117,6 +119,8 @@ def _result(standing: Standing, baseline: Baseline) -> str:
             f"class: it classified {right:,} of {images} right, {share}; the commonest class alone would have "
             f"{baseline.right:,}."
         )
+    if standing.alone:
+        return f"{name}, the only candidate, classified {right:,} of {images} right: {share}."
     did = "came first" if is_control(standing.best) else "did best"
     control = ", a control," if is_control(standing.best) else ""
     return f"{name}{control} {did} in {standing.judged_by} and then classified {right:,} of {images} right: {share}."
@@ -161,7 +165,7 @@ def _more_images(standing: Standing, rows: Sequence[Comparison]) -> str:
     if not more:
         return ""
     span = f"{more[0]:,}" if more[0] == more[-1] else f"{more[0]:,} to {more[-1]:,}"
-    return f"; about {span} more images would be needed"
+    return f"; about {span} more test images would be needed"
 
 
 def _about(number: int) -> int:
@@ -222,6 +226,8 @@ def recommend(standing: Standing) -> Recommendation:
     best, names = standing.best.id, standing.names
     if not commonest(standing.final()).beaten:
         return Recommendation(best, _hopeless(names[best]))
+    if standing.alone:
+        return Recommendation(best, f"{names[best]} was not compared with another candidate.")
     if len(standing.ranked) == 1:
         return Recommendation(best, f"Take {names[best]}: it did best in {standing.judged_by}.")
     alike = [one for one in standing.ranked if _is_alike(standing, one)]
@@ -246,7 +252,7 @@ def _where_worse(standing: Standing, other: str) -> list[str]:
     rows = [one for one in standing.comparison if one.b == other and one.verdict == "a"]
     shown = {
         f"in {standing.judged_by}": any(one.on == "folds" for one in rows),
-        "in how it ranks the test images (AUC)": any(one.measure == "auc" for one in rows),
+        "in how its probabilities order the test images (AUC)": any(one.measure == "auc" for one in rows),
         "in its loss on the test images": any(one.measure == standing.monitor == "loss" for one in rows),
     }
     return [where for where, worse in shown.items() if worse]
@@ -279,7 +285,10 @@ def _alone(standing: Standing) -> str:
     close = [row for row in standing.tested("undecided") if _where_worse(standing, row.b)]
     if close:
         where = dict.fromkeys(place for row in close for place in _where_worse(standing, row.b))
-        return f"Take {name}: {_those(close, standing.names)} {_was(close)} shown to be worse {' and '.join(where)}."
+        return (
+            f"Take {name}: {_those(close, standing.names)} cannot be told from it by right answers on the test images, "
+            f"but {_was(close)} shown to be worse {' and '.join(where)}."
+        )
     return f"Take {name}: every other finalist was shown to be worse."
 
 

@@ -152,7 +152,9 @@
       parts.push(span > 1 ? "\\multicolumn{" + span + "}{" + (right[at] ? "c" : "l") + "}{" + text + "}" : text);
       at += span;
     }
-    return parts.join(" & ") + " \\\\";
+    /* the end of the row above, and a rule, take a bracket or star that follows for their own */
+    var line = parts.join(" & ");
+    return (/^[\[*]/.test(line) ? "{}" : "") + line + " \\\\";
   }
 
   function asLatex(table) {
