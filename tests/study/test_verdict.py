@@ -288,8 +288,8 @@ def test_who_ranks_the_images_worse_is_not_recommended():
     found = recommend(standing(well, vague, test_folds=False))
     assert found.candidate == RESNET.id
     assert found.sentence == (
-        "Take ResNet50: MobileNet cannot be told from it by right answers on the test images, but was shown to be worse "
-        "in how its probabilities order the test images (AUC)."
+        "Take ResNet50: MobileNet cannot be told from it by right answers on the test images, but was shown to be "
+        "worse in how its probabilities order the test images (AUC)."
     )
 
 
