@@ -155,3 +155,12 @@ def test_the_limits_and_classes_are_those_of_the_server():
     assert "1,234,567 bytes" in document["paths"]["/predict"]["post"]["description"]
     assert "7 parts" in document["paths"]["/predict"]["post"]["description"]
     assert document["components"]["schemas"]["Classes"]["properties"]["classes"]["items"] == {"enum": list(CLASSES)}
+
+
+def test_a_server_with_its_page_describes_what_the_page_asks_for():
+    document = openapi.document(CLASSES, Limits(), page=True)
+    assert set(document["paths"]) - set(openapi.document(CLASSES, Limits())["paths"]) == {"/explain", "/about"}
+    found, kinds = set(references(document)), document["components"].items()
+    assert found == {f"#/components/{kind}/{name}" for kind, named in kinds for name in named}
+    assert "501" in document["paths"]["/explain"]["post"]["responses"]
+    assert "501" not in document["paths"]["/predict"]["post"]["responses"]

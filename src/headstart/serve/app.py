@@ -47,7 +47,7 @@ def create_app(
     Args:
         pages: further routes, served with the same checks and headers; those of ``serve.pages.page_routes``.
     """
-    service = Service(classifier, limits)
+    service = Service(classifier, limits, page=bool(pages))
     routes = [*service.routes(), *pages]
     app = guarded(routes, access, service.metrics, lifespan=service.lifespan)
     app.state.classifier, app.state.limits = classifier, limits
@@ -74,12 +74,12 @@ def guarded(routes: Sequence[BaseRoute], access: Access, metrics: Metrics, *, li
 class Service:
     """The addresses of the API and what they share."""
 
-    def __init__(self, classifier: Answerer, limits: Limits) -> None:
+    def __init__(self, classifier: Answerer, limits: Limits, *, page: bool = False) -> None:
         self.classifier, self.limits = classifier, limits
         self.metrics = Metrics()
         self.batcher = Batcher(classifier, limits, self.metrics)
         self.ledger = Ledger(limits)
-        self._document = json.dumps(openapi.document(classifier.classes, limits)).encode()
+        self._document = json.dumps(openapi.document(classifier.classes, limits, page=page)).encode()
 
     def routes(self) -> list[BaseRoute]:
         """Return what the API answers to."""

@@ -20,12 +20,20 @@ _STATUS = {
     422: "The only image cannot be used, or there is none.",
     429: "Too many images wait; Retry-After says when to try again.",
     500: "A fault in headstart.",
+    501: "This classifier's network cannot be explained.",
     503: "There was no answer in time; Retry-After says when to try again.",
 }
 
 
-def document(classes: Sequence[str], limits: Limits) -> Json:
-    """Return the document of a server with these classes and limits, as plain JSON values."""
+def document(classes: Sequence[str], limits: Limits, *, page: bool = False) -> Json:
+    """Return the document of a server with these classes and limits, as plain JSON values.
+
+    ``page``: the server has its page too, and what that asks for.
+    """
+    of_page = {
+        "/explain": {"post": _explain()},
+        "/about": {"get": _get("about", "What the page says of the classifier.", "About")},
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -36,11 +44,12 @@ def document(classes: Sequence[str], limits: Limits) -> Json:
         "paths": {
             "/predict": {"post": _predict(limits)},
             "/classes": {"get": _get("classes", "The class names, in the order of training.", "Classes")},
+            **(of_page if page else {}),
             "/health": {"get": _health()},
             "/metrics": {"get": _metrics()},
             "/openapi.json": {"get": _get("describe", "This document.", "Document")},
         },
-        "components": {"schemas": _schemas(classes), "responses": _problems()},
+        "components": {"schemas": _schemas(classes, page=page), "responses": _problems(page=page)},
     }
 
 
@@ -69,9 +78,33 @@ def _predict(limits: Limits) -> Json:
         },
         "responses": {
             "200": _json("An answer for each image.", "Predictions"),
-            **{str(status): _reference("responses", f"Problem{status}") for status in _STATUS},
+            **_problem_references(501),
         },
     }
+
+
+def _explain() -> Json:
+    return {
+        "operationId": "explain",
+        "summary": "Show where the classifier looks (Grad-CAM) in one image.",
+        "parameters": [
+            {
+                "name": "class",
+                "in": "query",
+                "description": "The class to explain; the answer without it.",
+                "schema": {"type": "string"},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"image/*": {"schema": {}}, "application/octet-stream": {"schema": {}}},
+        },
+        "responses": {"200": _json("Where it looked.", "Explanation"), **_problem_references()},
+    }
+
+
+def _problem_references(*without: int) -> Json:
+    return {str(status): _reference("responses", f"Problem{status}") for status in _STATUS if status not in without}
 
 
 def _health() -> Json:
@@ -100,15 +133,15 @@ def _json(description: str, schema: str) -> Json:
     }
 
 
-def _problems() -> Json:
-    return {f"Problem{status}": _json(text, "Problem") for status, text in _STATUS.items()}
+def _problems(*, page: bool) -> Json:
+    return {f"Problem{status}": _json(text, "Problem") for status, text in _STATUS.items() if page or status != 501}
 
 
 def _reference(kind: str, name: str) -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def _schemas(classes: Sequence[str]) -> Json:
+def _schemas(classes: Sequence[str], *, page: bool) -> Json:
     text, number, maybe_text = {"type": "string"}, {"type": "number"}, {"type": ["string", "null"]}
     class_name = {"enum": list(classes)}
     probability = _object({"class": class_name, "probability": {"type": "number", "minimum": 0, "maximum": 1}})
@@ -122,12 +155,15 @@ def _schemas(classes: Sequence[str]) -> Json:
     identity = _object({"candidate": text, "fingerprint": text})
     error = _object({"status": {"type": "integer"}, "message": text})
     health = {"ready": {"type": "boolean"}, "version": text, "fingerprint": text, "uptime_seconds": number}
+    look = {"class": class_name, "probability": number, "method": text, "where": text, "picture": text}
+    of_page = {"About": {"type": "object"}, "Explanation": _object(look)}
     return {
         "Predictions": _object({"predictions": _list(_object(row)), "classifier": identity}),
         "Classes": _object({"classes": _list(class_name)}),
         "Health": _object(health),
         "Problem": _object({"error": error}),
         "Document": {"type": "object"},
+        **(of_page if page else {}),
     }
 
 
