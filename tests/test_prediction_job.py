@@ -194,3 +194,17 @@ def test_a_watch_that_waits_ends_at_once(watch, birds, tmp_path):
     start = time.monotonic()
     assert ended(watching, signal.SIGINT) == (0, "", "Stopped after 0 images.\n")
     assert time.monotonic() - start < 10
+
+
+def test_matrix_products_stay_on_their_worker(birds, photos):
+    """The command line says so before NumPy is imported; what the user said wins."""
+    code = (
+        "import os, sys\nfrom headstart import cli\n"
+        f"sys.argv = ['headstart', 'predict', {str(birds)!r}, {str(photos)!r}, '--json']\n"
+        "cli.main()\nprint(os.environ['OPENBLAS_NUM_THREADS'], file=sys.stderr)"
+    )
+    for chosen in ("1", "3"):
+        environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+        environment |= {"OPENBLAS_NUM_THREADS": chosen} if chosen != "1" else {}
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert run.stderr.split() == [chosen]

@@ -130,7 +130,7 @@ def test_batches_that_are_finished_together_are_the_same(bird_bundle, pictures, 
     np.testing.assert_array_equal(found.features, outputs.features)
 
 
-@pytest.mark.parametrize(("images", "expected"), [(0, 8), (64, 8), (300, 16), (3670, 128), (100_000, 128)])
+@pytest.mark.parametrize(("images", "expected"), [(0, 8), (64, 8), (300, 16), (3670, 64), (100_000, 64)])
 def test_how_many_images_a_thread_takes(classifier, images, expected, monkeypatch):
     monkeypatch.setattr(classifier._trunk, "workers", 2)
     assert predict._together(range(images), classifier._trunk) == expected

@@ -31,8 +31,8 @@ __all__ = ["ClassProbability", "Classifier", "Image", "Images", "Outputs", "Pred
 T = TypeVar("T")
 
 # To compare one image with what the detector remembers, all of that (12 MB of a MobileNet) must come from memory: eight
-# images at a time cost 0.5 ms each on one core, 128 cost 0.2. Their pixels are still held eight at a time.
-MANY_BATCHES, FEW_BATCHES = 16, 4
+# images at a time cost 0.5 ms each on one core, 64 cost 0.25. Their pixels are still held eight at a time.
+MANY_BATCHES, FEW_BATCHES = 8, 4
 # So many turns of every thread keep the last one's from being waited for long.
 TURNS = 8
 

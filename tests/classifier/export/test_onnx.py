@@ -18,6 +18,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("tf2onnx")
 
+DOCS = Path(__file__).parents[3] / "docs" / "export.md"
 SHARED = Path(__file__).parents[3].parent / "shared"
 
 # What a user without headstart writes.
@@ -100,6 +101,19 @@ def test_what_the_file_says_of_itself(classifier, tmp_path):
     assert [one.name for one in model.graph.output] == ["probabilities", "logits"]
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
     assert sorted(path.name for path in tmp_path.iterdir()) == ["birds.onnx", "birds.onnx.certificate.json"]
+
+
+def test_the_example_of_the_docs_runs(classifier, pictures, tmp_path):
+    export(classifier(), "onnx", out=tmp_path / "classifier.onnx")
+    [photograph] = [path for path in pictures if path.suffix == ".jpg"]
+    (tmp_path / "new.jpg").write_bytes(photograph.read_bytes())
+    lines = DOCS.read_text(encoding="utf-8").partition("## ONNX without headstart")[2].partition("\n##")[0].splitlines()
+    code = "\n".join(line.removeprefix("    ") for line in lines if line.startswith("    "))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    [expected] = load(classifier()).predict([photograph])
+    name, _, probability = done.stdout.strip().rpartition(" ")
+    assert name == expected.ranked[0].class_
+    assert float(probability) == pytest.approx(expected.ranked[0].probability, abs=1e-5)
 
 
 def test_logits_are_those_of_the_classifier(classifier, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 
 from headstart import storage
 from headstart.classifier.bundle import Bundle, open_bundle
-from headstart.classifier.export import bundle_zip, keras, litert, onnx, openvino, parity, pictures, target
+from headstart.classifier.export import bundle_zip, keras, litert, onnx, openvino, parity, pictures, rebuild, target
 from headstart.classifier.export.certificate import Certificate, FormatParity, Quantization
 from headstart.classifier.export.comparison import Pixels, Reference, Runtime, compare, pixels_of
 from headstart.classifier.export.formats import Format
@@ -75,6 +75,8 @@ def export(
     bundle = open_bundle(path)
     file = place(path, to, out=out, int8=int8)
     target.check_free(file, to=to, force=force)
+    if chosen.rebuilt:
+        rebuild.parts(bundle)
     chosen.check_packages(int8)
     checks = _prepare(bundle, data, int8=int8, progress=progress)
     with target.staged(file) as draft:

@@ -26,6 +26,7 @@ class Format:
         fixed_because: why it takes images of the network's size only; empty where it takes images of any size.
         int8: who computes in 8 bits, and how; empty where nobody does.
         input: what its files take, where that is not pixels.
+        rebuilt: whether the network is built anew in Keras, which not every bundle says enough for.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Format:
     fixed_because: str = ""
     int8: str = ""
     input: str = ""
+    rebuilt: bool = False
 
     @property
     def any_size(self) -> bool:

@@ -53,4 +53,4 @@ def open_file(file: Path) -> Runtime:
     return Runtime(f"{version_of('keras')} on {keras_module().backend.backend()}", False, run)
 
 
-FORMAT = Format("keras", ".keras", check_packages, write, open_file, _FIXED_BECAUSE)
+FORMAT = Format("keras", ".keras", check_packages, write, open_file, _FIXED_BECAUSE, rebuilt=True)

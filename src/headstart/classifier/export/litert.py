@@ -57,4 +57,4 @@ def open_file(file: Path) -> Runtime:
     return Runtime(version_of("ai-edge-litert"), False, run)
 
 
-FORMAT = Format("litert", ".tflite", check_packages, write, open_file, _FIXED_BECAUSE)
+FORMAT = Format("litert", ".tflite", check_packages, write, open_file, _FIXED_BECAUSE, rebuilt=True)

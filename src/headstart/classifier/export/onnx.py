@@ -163,4 +163,4 @@ def _describe(model: onnx.ModelProto, note: Note, classes: int) -> None:
     helper.set_model_props(model, note.as_strings())
 
 
-FORMAT = Format("onnx", ".onnx", check_packages, write, open_file, int8=_INT8)
+FORMAT = Format("onnx", ".onnx", check_packages, write, open_file, int8=_INT8, rebuilt=True)

@@ -6,6 +6,8 @@ import contextlib
 import importlib.metadata
 import io
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -51,11 +53,7 @@ def quietly() -> Iterator[None]:
     """Let converters work without a word: no warnings, log lines or bars of theirs on the terminal."""
     loggers = [logging.getLogger(name) for name in _TALKERS]
     levels = [logger.level for logger in loggers]
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _without_stderr():
         warnings.simplefilter("ignore")
         for logger in loggers:
             logger.setLevel(logging.ERROR)
@@ -64,3 +62,18 @@ def quietly() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Send standard error nowhere, that of compiled libraries too."""
+    sys.stderr.flush()
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(nowhere)
+        os.close(terminal)

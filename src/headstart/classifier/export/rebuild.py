@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from headstart.backbones import architectures, catalog
 from headstart.backbones.backbone import BRIGHTNESS, Preprocessing
 from headstart.backbones.engine import keras_module
+from headstart.backbones.own_networks import averaging
 from headstart.classifier.bundle import BackboneInfo, Bundle, HeadInfo
 from headstart.errors import ClassifierError
 from headstart.features import graph
@@ -73,26 +74,34 @@ def _network(bundle: Bundle, info: BackboneInfo, weights: Weights) -> keras.Mode
 
 
 def _with_keras_layers(network: keras.Model) -> keras.Model:
-    """Return the network with Keras' adaptive pooling in place of the house's, which only OpenVINO's converter needs.
-
-    Both average over the same windows. Where every window is a single value nothing is left to do.
-    """
+    """Return the network with Keras' own layers in place of the house's adaptive pooling; all others are kept."""
     keras = keras_module()
     strange = {layer.name for layer in network.layers if not type(layer).__module__.startswith("keras.")}
     if not strange:
         return network
 
-    def own(layer: Any) -> Any:
-        if layer.name not in strange:
-            return layer
-        side = layer.output.shape[1]
-        if layer.input.shape[1:3] == (side, side):
-            return keras.layers.Identity(name=layer.name)
-        return keras.layers.AdaptiveAveragePooling2D(side, name=layer.name)
+    def call(layer: Any, *inputs: Any, **settings: Any) -> Any:
+        return _pooled_to(layer.output.shape[1], *inputs) if layer.name in strange else layer(*inputs, **settings)
 
-    # layers are passed on as they are, weights and all
     image = keras.layers.Input(network.input_shape[1:], name=network.layers[0].name)
-    return keras.models.clone_model(network, input_tensors=image, clone_function=own)
+    return keras.models.clone_model(
+        network, input_tensors=image, clone_function=lambda layer: layer, call_function=call
+    )
+
+
+def _pooled_to(side: int, values: keras.KerasTensor) -> keras.KerasTensor:
+    """Return maps ``(n, h, w, c)`` averaged to ``(n, side, side, c)`` by two products with fixed matrices.
+
+    Keras' layer for it cannot enlarge, which small images need.
+    """
+    layers = keras_module().layers
+    values = layers.Permute((3, 1, 2))(values)
+    for axis in ("columns", "rows"):
+        layer = layers.Dense(side, use_bias=False, trainable=False, name=f"average_{axis}")
+        averaged = layer(values)
+        layer.set_weights([averaging(values.shape[-1], side).T])
+        values = layers.Permute((1, 3, 2))(averaged)
+    return layers.Permute((2, 3, 1))(values)
 
 
 def _preprocessed(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
