@@ -85,7 +85,7 @@ BAD = [
     (["runs/torn"], 1, "The study in runs/torn is not finished."),
     (["runs/one", "runs/two", "--out", "thesis.txt"], 1, "thesis.txt is there already and is no page of headstart."),
     (["runs/one", "--out", "thesis.txt"], 1, "thesis.txt is there already and is no page of headstart."),
-    (["runs/one", "--pdf", "thesis.txt"], 1, "thesis.txt is there already and is no PDF."),
+    (["runs/one", "--pdf", "thesis.txt"], 1, "thesis.txt is there already and is no PDF of headstart."),
     (["runs/one", "runs/two", "--figures", "f"], 2, "--figures takes one RUN"),
     ([], 2, "Missing argument 'RUN...'"),
 ]
