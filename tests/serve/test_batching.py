@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -58,7 +59,9 @@ def run(numbers, ask, *, limits=Limits(), **options):  # noqa: B008
             numbers.gate.set()
             await asyncio.to_thread(batcher.close)
 
-    return asyncio.run(whole()), metrics
+    # in a thread of its own: the browser of other tests may keep a loop running in this one
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, whole()).result(), metrics
 
 
 def uploads(*values):
