@@ -468,6 +468,7 @@ def serve(path: Path, host: str, port: int, allow_origin: tuple[str, ...], quiet
 
     Example: headstart serve runs/photos-1a2b3c/classifier --port 8000
     """
+    _compute_in_workers()
     _need("serve", "starlette", "uvicorn", "python_multipart")
     from headstart.serve import server
     from headstart.serve.limits import access_for, from_options, is_loopback
