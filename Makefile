@@ -17,7 +17,7 @@ test: .venv/installed-dev .venv/installed-axe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 clean:
 	rm -rf .venv

@@ -1,4 +1,7 @@
-"""Checks of an installation: what is there, what is missing, and what to do about it. Imports nothing heavy."""
+"""Checks of an installation, and of a classifier in it: what is there, what is missing, and what to do about it.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import platform
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headstart import storage
 from headstart.backbones import catalog, weights
@@ -14,6 +18,10 @@ from headstart.errors import HeadstartError
 from headstart.machine import core_count, memory_bytes
 from headstart.version import __version__
 
+if TYPE_CHECKING:
+    from headstart.classifier.bundle import Bundle, ClassifierInfo
+    from headstart.classifier.predict import Classifier
+
 BASE = ("numpy", "pillow", "openvino", "click", "rich")
 STUDY = ("keras", "scipy", "scikit-learn", "matplotlib", "jinja2", "tomli-w")
 BACKENDS = {"tensorflow": ("tensorflow-cpu", "tensorflow"), "jax": ("jax",), "torch": ("torch",)}
@@ -21,7 +29,7 @@ BACKENDS = {"tensorflow": ("tensorflow-cpu", "tensorflow"), "jax": ("jax",), "to
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at; ``good`` is False when a study cannot run because of it."""
+    """One thing looked at; ``good`` is False when a study cannot run, or the classifier be trusted, because of it."""
 
     name: str
     good: bool
@@ -31,14 +39,68 @@ class Check:
 def examine(weights_dir: Path | None = None) -> tuple[Check, ...]:
     """Return every check of this installation, in the order in which they are read best."""
     return (
-        Check("headstart", True, f"{__version__}, Python {platform.python_version()} on {platform.platform()}"),
-        _packages("base install", BASE, "pip install headstart"),
+        *_base(),
         _packages("study", STUDY, "pip install 'headstart[cpu]'"),
         _backend(),
         _cores(),
         _cache(),
         _weights(weights_dir),
         Check("HEIC photographs", True, _heic()),
+    )
+
+
+def examine_classifier(path: Path) -> tuple[Check, ...]:
+    """Return every check of the classifier at ``path``, a folder or zip file, and of what using it needs here."""
+    base = _base()
+    if not all(check.good for check in base):
+        return base
+    from headstart.classifier import predict
+    from headstart.classifier.bundle import open_bundle
+
+    checks = list(base)
+    try:
+        bundle = open_bundle(path)
+        checks.append(Check("files", True, _files(bundle)))
+        classifier = predict.Classifier(bundle)
+        checks.append(Check("classifier", True, _description(bundle.info)))
+        checks.append(_self_test(classifier))
+    except HeadstartError as error:
+        checks.append(Check("files" if len(checks) == len(base) else "classifier", False, str(error)))
+    return tuple(checks)
+
+
+def _base() -> tuple[Check, ...]:
+    return (
+        Check("headstart", True, f"{__version__}, Python {platform.python_version()} on {platform.platform()}"),
+        _packages("base install", BASE, "pip install headstart"),
+    )
+
+
+def _files(bundle: Bundle) -> str:
+    info = bundle.info
+    size = sum(one.bytes for one in info.files.values()) / 1e6
+    return f"{len(info.files)} files, {size:,.1f} MB, as headstart {info.headstart_version} saved them"
+
+
+def _description(info: ClassifierInfo) -> str:
+    return (
+        f"{info.provenance.candidate}: {len(info.classes)} classes, images of {info.input.width} x "
+        f"{info.input.height} pixels, {info.precision}"
+    )
+
+
+def _self_test(classifier: Classifier) -> Check:
+    from headstart.classifier import probes
+
+    if not classifier.bundle.has_probes:
+        return Check("self-test", True, "none: an older headstart saved it, without the pictures that this needs")
+    found = probes.check(classifier)
+    return Check(
+        "self-test",
+        found.good,
+        f"probabilities of {found.images} generated pictures differ by at most {found.largest_difference:.2g} from "
+        f"those when it was saved; up to {found.tolerance:g} is fine"
+        + ("" if found.good else ". Its answers cannot be trusted here: pip install --upgrade openvino pillow numpy"),
     )
 
 

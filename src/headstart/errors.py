@@ -9,8 +9,9 @@ HeadstartError                 exit 1; the message is one line that says what to
 ├── CacheError                 the cache folder cannot be used
 ├── RunError                   a run folder is missing, incomplete or belongs to something else
 ├── StudyError                 the study cannot go on (every candidate failed, ...)
-├── ReportError                a page cannot be written or printed where it was asked for
-└── ClassifierError            a classifier folder is none, or is damaged
+├── ClassifierError            a classifier folder is none, or is damaged
+├── ExportError                a classifier in another format does not say what it says, so it is not written
+└── ReportError                a page cannot be written or printed where it was asked for
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class ReportError(HeadstartError):
 
 class ClassifierError(HeadstartError):
     """A classifier folder is none, or is damaged."""
+
+
+class ExportError(HeadstartError):
+    """A classifier in another format does not say what the classifier says, or cannot be written in that format."""
 
 
 def did_you_mean(received: str, allowed: Iterable[str]) -> str:

@@ -74,6 +74,25 @@ def run_folder(command: Command) -> Command:
     return out(fresh(as_json(command)))
 
 
+def predictions(command: Command) -> Command:
+    """Add how ``predict`` answers: each option bears the name of a field of prediction_job.Choices."""
+    path = click.Path(path_type=Path)
+    for option in (
+        click.option("--watch", type=path, metavar="DIR", help="Also answer for every new file in DIR, until Ctrl-C."),
+        click.option("--sort-into", type=path, metavar="DIR", help="Copy images to DIR/<answer>/; never move them."),
+        click.option("--parquet", type=path, metavar="FILE", help="Write a Parquet file with the columns of --csv."),
+        click.option("--csv", "as_csv", is_flag=True, help="Print CSV with every class's probability."),
+        as_json,
+        click.option(
+            "--top",
+            type=click.IntRange(min=1),
+            help="Classes to show per image; not with --csv or --parquet.  [default: 3; --json: all]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def _number(flag: str, default: float, text: str) -> Callable[[Command], Command]:
     return click.option(flag, type=type(default), default=default, show_default=True, help=text)
 
@@ -175,5 +194,24 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
 def settings(command: Command) -> Command:
     """Add every option of ``compare`` that is a setting."""
     for option in reversed(_SETTINGS):
+        command = option(command)
+    return command
+
+
+_SERVING = (
+    click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0: the network."),
+    click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free."),
+    _many("--allow-origin", "URL", "Origin of a page elsewhere that may ask, or '*'.  May be given often."),
+    _number("--max-megabytes", 32.0, "Largest body of a request."),
+    _number("--max-megapixels", 178.0, "Largest image."),
+    _number("--max-images", 100, "Most parts of a form."),
+    _number("--max-queue", 512, "Most images that may wait, of all requests."),
+    _number("--max-seconds", 30.0, "Longest time to receive a request, and to answer it."),
+)
+
+
+def serving(command: Command) -> Command:
+    """Add the options of ``serve``: where it listens, who may ask, and how much."""
+    for option in reversed(_SERVING):
         command = option(command)
     return command

@@ -7,16 +7,19 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.progress import Progress
 
 if TYPE_CHECKING:
     from headstart.api import Result
+    from headstart.classifier.assessment import AnswerQuality, Assessment
+    from headstart.classifier.prediction import Prediction
     from headstart.data.audit import Audit, Sizes
     from headstart.evaluation.results import CandidateResult, FinalResult, Published
     from headstart.evaluation.summary import Summary
@@ -103,6 +106,83 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 240
     Console(width=width, highlight=False, markup=False).print(table)
+
+
+Tracking = AbstractContextManager[Callable[[int], None]]
+
+
+def prediction_lines(predictions: Iterable[Prediction], widths: Sequence[int], *, top: int) -> Iterator[str]:
+    """Yield a table of predictions line by line, as they come: path, answer, and the ``top`` classes or the error."""
+    from rich.cells import cell_len
+
+    from headstart.classifier.tables import printable
+
+    def line(*texts: str) -> str:
+        padded = [text + " " * (width - cell_len(text)) for text, width in zip(texts, (*widths, 0), strict=True)]
+        return "  ".join(padded).rstrip() + "\n"
+
+    yield line("image", "answer", "classes")
+    for one in predictions:
+        classes = ", ".join(f"{each.class_} {each.probability:.1%}" for each in one.top(top))
+        yield line(printable(one.path), one.answer or "", one.error or classes)
+
+
+def widths(files: Sequence[Path], answers: Sequence[str]) -> tuple[int, int]:
+    """Return how many columns of the screen paths and answers take, within reason."""
+    from rich.cells import cell_len
+
+    longest = [max((cell_len(str(one)) for one in texts), default=30) for texts in (files, answers)]
+    return min(longest[0], 120), min(max(longest[1], len("answer")), 60)
+
+
+def print_assessment(found: Assessment) -> None:
+    """Print how a classifier does on labelled images: headline, classes, confusion matrix, answers, set-aside files."""
+    for note in found.notes:
+        print(note)
+    if found.test and found.answers and found.calibration:
+        low, high = found.test.intervals["accuracy"]
+        print(
+            f"{found.test.accuracy:.1%} of {found.images:,} images right (95 % interval {low:.1%} to {high:.1%}); "
+            f"loss {found.test.loss:.3f}, calibration error {found.calibration.error:.1%}.\n"
+        )
+        rows = [
+            [row.class_, f"{row.support:,}", *map(_share, (row.precision, row.recall, row.f1))]
+            for row in found.test.per_class
+        ]
+        print_table(["class", "images", "precision", "recall", "F1"], rows)
+        print()
+        _print_counts(found.test.confusion_matrix, found.classes, MATRIX_CLASSES)
+        for sentence in _answers_in_words(found.answers):
+            print(sentence)
+    if found.unknown:
+        refused = found.unknown.refused
+        print(f"Of {refused.images:,} images of other classes {refused.count:,} were answered unknown.")
+    if found.left_out:
+        print("Left out: " + ", ".join(f"{name} ({images:,} images)" for name, images in found.left_out.items()) + ".")
+    if found.set_aside:
+        lines = [f"  {one.path}: {one.reason}" for one in found.set_aside[:SHOWN_FINDINGS]]
+        more = len(found.set_aside) - len(lines)
+        print("\n".join(["Set aside:", *lines, *([f"  and {more:,} more (--json lists all)"] if more else [])]))
+
+
+def _answers_in_words(answers: AnswerQuality) -> Iterator[str]:
+    right, refused, sure = answers.right, answers.refused, answers.right_of_answered
+    if refused.count:
+        others = f"of the others {_share(sure.share)} are right"
+        yield f"Answers: {_share(right.share)} right, {_share(refused.share)} unknown; {others}."
+    elif answers.classes or answers.cost is not None:
+        yield f"Answers by thresholds or costs: {_share(right.share)} right."
+    if answers.cost is not None:
+        yield f"An answer costs {answers.cost:.3f} on average."
+    for one in answers.classes:
+        found = (
+            f"{_share(one.precision.share)} of its answers are right, {_share(one.recall.share)} of its images found"
+        )
+        yield f"{one.class_}, with a threshold for {one.kind}: {found}."
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
 
 
 def _is_number(text: str) -> bool:
@@ -265,10 +345,13 @@ def _whose(summary: Summary) -> str:
 
 def _print_matrix(summary: Summary) -> None:
     """Print the confusion matrix of the best candidate on the test images, where it is small enough."""
-    names, matrix = summary.dataset.classes, summary.test.confusion_matrix
+    most = max(MATRIX_CLASSES, MATRIX_AND_RANKING - len(summary.candidates))
+    _print_counts(summary.test.confusion_matrix, summary.dataset.classes, most)
+
+
+def _print_counts(matrix: Sequence[Sequence[int]], names: Sequence[str], most: int) -> None:
     heading = "true \\ predicted"
     room = (_width() - len(heading) - 2) // len(names) - 2
-    most = max(MATRIX_CLASSES, MATRIX_AND_RANKING - len(summary.candidates))
     if len(names) > most or room < max(len(str(count)) for row in matrix for count in row):
         print(f"The confusion matrix of {len(names)} classes is in the report.\n")
         return

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart.backbones.catalog import ZERO_TO_ONE
-from headstart.classifier import bundle, predict
+from headstart.backbones.catalog import TORCH, ZERO_TO_ONE
+from headstart.classifier import bundle, inputs, predict, tables
 from headstart.classifier.answering import Answering
-from headstart.classifier.bundle import Provenance
+from headstart.classifier.bundle import BackboneInfo, Provenance
 from headstart.data import decode
 from headstart.data.decode import Resize
 from headstart.errors import ClassifierError, ImageError, UsageError
@@ -145,21 +146,21 @@ def test_sizes_and_filters_are_kept_for_prediction(network, tmp_path, rule, inte
 def test_older_bundles_have_the_only_filter_there_was(copied):
     info = json.loads((copied / "classifier.json").read_text())
     assert (info["input"].pop("interpolation"), info["input"].pop("antialias")) == ("bilinear", True)
-    (copied / "classifier.json").write_text(json.dumps(info))
+    (copied / "classifier.json").write_text(json.dumps({**info, "checksum": ""}))
     assert bundle.read_info(copied).size == SIZE
 
 
 def test_bundles_from_before_answering_are_read(copied):
     info = json.loads((copied / "classifier.json").read_text())
     assert [info.pop(key) for key in ("temperature", "unknown", "thresholds", "costs")] == [1.0, None, [], []]
-    (copied / "classifier.json").write_text(json.dumps(info))
+    (copied / "classifier.json").write_text(json.dumps({**info, "checksum": ""}))
     found = predict.load(copied).answering
     assert (found.temperature, found.detector, found.thresholds, found.costs) == (1.0, None, (), ())
 
 
 def test_how_it_answers_comes_back(answering):
     info = bundle.read_info(answering)
-    found = bundle.read_answering(answering, info)
+    found = bundle.open_bundle(answering).answering()
     assert (found.temperature, found.thresholds, found.costs) == (2.5, THRESHOLDS, ())
     assert (found.detector.method, found.detector.threshold) == ("nearest_neighbours", 1.0)
     assert found.detector.arrays["store"].dtype == np.float16
@@ -192,10 +193,10 @@ def test_predictions_follow_temperature_thresholds_and_detector(network, saved, 
     assert said == ["unknown" if one else word for one, word in zip(refused, likeliest, strict=True)]
     assert 0 < sum(refused) < 20
     assert [one.probability for one in predictions[0].ranked] == pytest.approx(sorted(expected[0])[::-1], abs=1e-6)
-    cells = [line.split(",") for line in predict.as_csv(predictions, CLASSES).splitlines()[1:]]
+    cells = [line.split(",") for line in tables.as_csv(predictions, CLASSES).splitlines()[1:]]
     assert [row[3] for row in cells] == said
     assert [float(row[4]) for row in cells] == pytest.approx([one.unknown_score for one in predictions], rel=1e-6)
-    document = json.loads(predict.as_json(predictions, top=1))
+    document = json.loads(tables.as_json(predictions, top=1))
     assert [one["answer"] for one in document] == said
 
 
@@ -231,7 +232,7 @@ def test_a_bad_file_has_no_answer(answering, tmp_path):
     (tmp_path / "bad.jpg").write_text("no picture")
     [one] = predict.load(answering).predict([tmp_path / "bad.jpg"])
     assert (one.answer, one.ranked, one.unknown_score, one.error is None) == (None, (), None, False)
-    row = predict.as_csv([one], CLASSES).splitlines()[1].split(",")
+    row = tables.as_csv([one], CLASSES).splitlines()[1].split(",")
     assert row[1:5] == ["", "", "", ""] and row[5]
 
 
@@ -249,7 +250,7 @@ def test_the_detector_is_bound_to_its_bundle(answering, tmp_path, name):
             predict.load(tmp_path)
     else:
         info = json.loads((tmp_path / name).read_text())
-        (tmp_path / name).write_text(json.dumps({**info, "unknown": None}))
+        (tmp_path / name).write_text(json.dumps({**info, "checksum": "", "unknown": None}))
         with pytest.raises(ClassifierError, match="must list exactly"):
             predict.load(tmp_path)
 
@@ -257,7 +258,7 @@ def test_the_detector_is_bound_to_its_bundle(answering, tmp_path, name):
 def test_a_detector_that_is_not_known_here_is_refused(answering, tmp_path):
     info = json.loads((copy(answering, tmp_path) / "classifier.json").read_text())
     info["unknown"]["method"] = "smell"
-    (tmp_path / "classifier.json").write_text(json.dumps(info))
+    (tmp_path / "classifier.json").write_text(json.dumps({**info, "checksum": ""}))
     with pytest.raises(ClassifierError, match=r"cannot be read: the method .* 'smell'"):
         predict.load(tmp_path)
 
@@ -268,8 +269,8 @@ def test_pickled_arrays_are_refused(answering, tmp_path):
     info = json.loads((tmp_path / "classifier.json").read_text())
     content = (tmp_path / "unknown.npz").read_bytes()
     info["files"]["unknown.npz"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    (tmp_path / "classifier.json").write_text(json.dumps(info))
-    with pytest.raises(ClassifierError, match=r"unknown\.npz cannot be read"):
+    (tmp_path / "classifier.json").write_text(json.dumps({**info, "checksum": ""}))
+    with pytest.raises(ClassifierError, match=r"unknown\.npz in .* cannot be read"):
         predict.load(tmp_path)
 
 
@@ -285,7 +286,7 @@ def test_files_are_read_and_a_bad_one_gets_its_reason(saved, tmp_path):
     (tmp_path / "bad.jpg").write_text("no picture")
     (tmp_path / ".hidden").write_text("")
     classifier = predict.load(saved)
-    files = predict.find_images([tmp_path])
+    files = inputs.find_images([tmp_path])
     bad, good = classifier.predict(files)
     assert (bad.error is not None, bad.ranked, good.error) == (True, (), None)
     assert [one.class_ for one in good.ranked] != list(CLASSES)
@@ -298,10 +299,10 @@ def test_files_are_read_and_a_bad_one_gets_its_reason(saved, tmp_path):
 def test_csv_and_json_say_the_same(saved):
     classifier = predict.load(saved)
     predictions = classifier.predict(photographs(2))
-    header, first, _ = predict.as_csv(predictions, classifier.classes).splitlines()
+    header, first, _ = tables.as_csv(predictions, classifier.classes).splitlines()
     assert header == "path,predicted,probability,answer,unknown_score,error,p:red,p:green,p:2,p:10"
-    document = json.loads(predict.as_json(predictions))
-    best = json.loads(predict.as_json(predictions, top=2))
+    document = json.loads(tables.as_json(predictions))
+    best = json.loads(tables.as_json(predictions, top=2))
     assert [one["ranked"] for one in best] == [one["ranked"][:2] for one in document]
     by_class = {one["class"]: one["probability"] for one in document[0]["ranked"]}
     assert [float(cell) for cell in first.split(",")[6:]] == pytest.approx([by_class[name] for name in CLASSES])
@@ -351,7 +352,16 @@ def test_other_folders_are_refused(copied, tmp_path_factory):
         predict.load(empty / "nowhere")
     info = json.loads((copied / "classifier.json").read_text())
     for change, message in [
-        ({"schema_version": 2}, "schema 2"),
+        ({"schema_version": 2}, r"schema 2; this is headstart .*, which reads schema 1\. Use headstart .* or newer"),
+        ({"schema_version": 2, "headstart_version": "9.1"}, r"Use headstart 9\.1 or newer"),
+        ({"schema_version": 2, "headstart_version": None, "classes": 1}, "or newer|newer one"),
+        ({"schema_version": "1"}, "schema 1"),
+        ({"classes": []}, "at least one"),
+        ({"classes": ["red", "red"]}, "different names"),
+        ({"precision": "f16"}, "precision must be"),
+        ({"input": {**info["input"], "height": 10**9}}, "at most 8192"),
+        ({"head": {"pooling": "average", "layers": ["lambda x: x"], "output": "softmax"}}, "has no layer"),
+        ({"head": {"pooling": "mean", "layers": [], "output": "softmax"}}, "'mean' pooling"),
         ({"files": {"../x": {"sha256": "", "bytes": 1}}}, "must list exactly"),
         ({"classes": 5}, "cannot be read"),
         ({"surprise": 1}, "unknown key"),
@@ -363,12 +373,100 @@ def test_other_folders_are_refused(copied, tmp_path_factory):
         ({"input": {**info["input"], "resize": "squash"}}, "cannot be read"),
         ({"input": {**info["input"], "interpolation": "lanczos"}}, "cannot be read"),
     ]:
-        (copied / "classifier.json").write_text(json.dumps({**info, **change}))
+        (copied / "classifier.json").write_text(json.dumps({**info, "checksum": "", **change}))
         with pytest.raises(ClassifierError, match=message):
             predict.load(copied)
-    (copied / "classifier.json").write_text("{")
+    for text in ("{", "", "[]", "null", "7", '"text"', "[" * 10**5, "\0", '{"schema_version": 1, "classes": NaN}'):
+        (copied / "classifier.json").write_text(text)
+        with pytest.raises(ClassifierError, match="cannot be read") as caught:
+            predict.load(copied)
+        assert "\n" not in str(caught.value)
+    (copied / "classifier.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ClassifierError, match="cannot be read"):
         predict.load(copied)
+
+
+def test_a_bundle_without_what_is_new_is_used_as_before(copied):
+    images = photographs(3)
+    before = predict.load(copied).probabilities(images)
+    info = json.loads((copied / "classifier.json").read_text())
+    assert [info.pop(key) for key in ("head", "backbone")] == [None, None]
+    del info["checksum"], info["files"]["probes.npz"]
+    (copied / "probes.npz").unlink()
+    (copied / "classifier.json").write_text(json.dumps(info))
+    older = predict.load(copied)
+    np.testing.assert_array_equal(older.probabilities(images), before)
+    assert (older.info.head, older.info.backbone, older.bundle.probes()) == (None, None, None)
+
+
+def with_graph(folder, content):
+    """Put another graph into a bundle, with its right checksum, as only who means harm would."""
+    info = json.loads((folder / "classifier.json").read_text())
+    (folder / "model.xml").write_bytes(content)
+    info["files"]["model.xml"] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    (folder / "classifier.json").write_text(json.dumps({**info, "checksum": ""}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<?xml version='1.0'?>",
+        b"<?xml version='1.0'?><net/>",
+        b"<?xml version='1.0'?><!DOCTYPE net [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><net>&e;</net>",
+        b"\x08\x07\x12\x04onnx",
+        b"<html>",
+    ],
+)
+def test_a_graph_that_openvino_cannot_read_is_said_in_one_line(copied, content):
+    with pytest.raises(
+        ClassifierError, match=r"model\.xml in .* (is no graph|cannot be read with OpenVINO 20)"
+    ) as caught:
+        predict.load(with_graph(copied, content))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_of_weights_beyond_the_file_or_of_other_classes_is_refused(copied):
+    content = (copied / "model.xml").read_bytes()
+    beyond = re.sub(rb'offset="\d+" size="(\d+)"', rb'offset="99999999" size="\1"', content)
+    with pytest.raises(ClassifierError, match="cannot be read with OpenVINO"):
+        predict.load(with_graph(copied, beyond))
+    with_graph(copied, content)
+    info = json.loads((copied / "classifier.json").read_text())
+    (copied / "classifier.json").write_text(json.dumps({**info, "classes": ["red", "green"]}))
+    with pytest.raises(ClassifierError, match="is of 4 classes, not 2"):
+        predict.load(copied)
+
+
+def test_what_keras_needs_comes_back(network, tmp_path):
+    backbone, preprocessing = BackboneInfo("mobilenet", 16, TORCH, "the last 4 layers train"), ZERO_TO_ONE
+    model = graph.add_head(
+        graph.backbone_graph(graph.from_keras(network), preprocessing, SIZE, any_size=True), HEAD, head_weights()
+    )
+    given = {"classes": CLASSES, "size": SIZE, "precision": "f32", "provenance": PROVENANCE}
+    bundle.save(
+        tmp_path / "it", model, {"head/dense_0/bias": np.ones(6, np.float32)}, head=HEAD, backbone=backbone, **given
+    )
+    found = bundle.open_bundle(tmp_path / "it")
+    assert found.info.backbone == backbone
+    assert found.info.head.as_head() == HEAD
+    np.testing.assert_array_equal(found.weights()["head/dense_0/bias"], np.ones(6))
+    assert sorted(found.info.files) == ["model.bin", "model.xml", "probes.npz", "weights.npz"]
+
+
+def test_a_failed_save_leaves_the_older_bundle(copied, network, monkeypatch):
+    before = bundle.read_info(copied)
+    monkeypatch.setattr(bundle.probe_file, "measure", lambda *_, **__: 1 / 0)
+    model = graph.add_head(
+        graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True), HEAD, head_weights()
+    )
+    given = {"classes": CLASSES, "size": SIZE, "precision": "f32", "provenance": PROVENANCE}
+    for place in (copied, copied / "new"):
+        with pytest.raises(ZeroDivisionError):
+            bundle.save(place, model, {}, **given)
+    assert bundle.read_info(copied) == before
+    assert not (copied / "new").exists()
 
 
 def test_hidden_files_litter_and_runs_are_no_images(tmp_path):
@@ -376,13 +474,13 @@ def test_hidden_files_litter_and_runs_are_no_images(tmp_path):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
-    assert predict.find_images([tmp_path, tmp_path / "desktop.ini"]) == [
+    assert inputs.find_images([tmp_path, tmp_path / "desktop.ini"]) == [
         tmp_path / "a" / "c.png", tmp_path / "b.png", tmp_path / "desktop.ini",
     ]  # fmt: skip
 
 
 def test_paths_that_do_not_exist_are_said(tmp_path):
     with pytest.raises(UsageError, match=r"no file or folder .*nothing\.jpg"):
-        predict.find_images([tmp_path / "nothing.jpg"])
+        inputs.find_images([tmp_path / "nothing.jpg"])
     with pytest.raises(UsageError, match="no files"):
-        predict.find_images([tmp_path])
+        inputs.find_images([tmp_path])

@@ -18,7 +18,7 @@ from headstart.api import Settings
 from headstart.classifier import predict
 from headstart.data.images import read_table
 from headstart.errors import DataError, RunError, StudyError, UsageError
-from headstart.features import trunk
+from headstart.features import extract
 from headstart.progress import Progress
 from headstart.recipe import Candidate, Optimizer, Protocol, Recipe, Training
 from headstart.runs.folder import RunFolder
@@ -131,7 +131,7 @@ def test_another_folder_gives_the_same_bytes_and_computes_no_feature(finished, t
     def fail(*args, **options):
         raise AssertionError("a feature was computed although all are cached")
 
-    monkeypatch.setattr(trunk.OpenVinoTrunk, "run", fail)
+    monkeypatch.setattr(extract, "run_batches", fail)
     result = again(finished, tmp_path / "run", monkeypatch)
     assert outcome(result.folder) == outcome(finished.result.folder)
 

@@ -1,135 +1,211 @@
-"""A classifier on disk: a folder with an OpenVINO graph, plain weight arrays and JSON. Nothing in it can run code.
+"""A classifier on disk: an OpenVINO graph, plain weight arrays and JSON, in a folder or in one zip file.
 
-classifier.json   class names, input size and rule, temperature, thresholds, costs, provenance, and the SHA-256 of every
-                  other file
+Nothing in it can run code.
+
+classifier.json   class names, input size and rule, temperature, thresholds, costs, head, backbone, provenance, and the
+                  SHA-256 of every other file
 model.xml/.bin    graph: uint8 RGB images of any size -> logits, their softmax, features, feature map
 weights.npz       every weight as a named float32 array
 unknown.npz       what tells images of no class, as named arrays of floats; absent where nothing does
+probes.npz        generated pictures and what was said of them, for the self-test; absent from older bundles
+README.md         the model card; absent from older bundles
 """
 
 from __future__ import annotations
 
-import json
-import math
+import dataclasses
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart import storage
+from headstart.classifier import archive, card, probe_file
+from headstart.classifier import info as description
 from headstart.classifier.answering import Answering
+from headstart.classifier.archive import Files
+from headstart.classifier.card import CardFacts
+from headstart.classifier.info import (
+    CARD_FILE,
+    FILES,
+    GRAPH_FILE,
+    GRAPH_WEIGHTS_FILE,
+    INFO_FILE,
+    PROBES_FILE,
+    SCHEMA_VERSION,
+    UNKNOWN_FILE,
+    WEIGHTS_FILE,
+    BackboneInfo,
+    ClassifierInfo,
+    FileInfo,
+    HeadInfo,
+    InputInfo,
+    Provenance,
+    UnknownInfo,
+)
+from headstart.classifier.probe_file import Probes
 from headstart.data.decode import RESIZE_VERSION, Resize
 from headstart.errors import ClassifierError
-from headstart.evaluation.operating import Cost, Threshold
 from headstart.evaluation.unknown import Detector
 from headstart.features import graph
+from headstart.recipe import Head
 from headstart.version import __version__
 
 if TYPE_CHECKING:
     import openvino as ov
 
-SCHEMA_VERSION = 1
-INFO_FILE, GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE = "classifier.json", "model.xml", "model.bin", "weights.npz"
-UNKNOWN_FILE = "unknown.npz"
+__all__ = [
+    "FILES", "GRAPH_FILE", "GRAPH_WEIGHTS_FILE", "INFO_FILE", "SCHEMA_VERSION", "UNKNOWN_FILE", "WEIGHTS_FILE",
+    "BackboneInfo", "Bundle", "ClassifierInfo", "FileInfo", "HeadInfo", "InputInfo", "Provenance", "UnknownInfo",
+    "open_bundle", "pack", "read_info", "save",
+]  # fmt: skip
+
+LARGEST_INFO = 2**24
+"""Bytes of ``classifier.json``: a thousand classes with thresholds and costs fit in."""
+# Arrays that tell the unknown are kept below this, see evaluation.unknown.
+LARGEST_UNKNOWN = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class InputInfo:
-    """What the graph's ``image`` becomes before the network sees it: side lengths in pixels and how they are reached.
+class Bundle:
+    """A classifier's files, checked when it was opened and again whenever one is read.
 
-    The fields are those of ``data.resize.Resize``; older bundles have no filter, for there was only one.
+    Attributes:
+        path: of the folder or zip file.
     """
 
-    height: int
-    width: int
-    resize: str
-    resize_version: int
-    interpolation: str = "bilinear"
-    antialias: bool = True
+    path: Path
+    info: ClassifierInfo
+    _files: Files
 
-    def __post_init__(self) -> None:
-        # a description that says something impossible is refused where it is read
-        self.as_resize()
+    def read(self, name: str) -> bytes:
+        """Return a file of the bundle.
 
-    def as_resize(self) -> Resize:
-        """Return the same in the words of ``data``; raise ValueError where there is no such rule or filter."""
-        return Resize(self.height, self.width, self.resize, self.interpolation, self.antialias)
+        Raises:
+            ClassifierError: the bundle has no such file, or it is not the one that was saved.
+        """
+        if name not in self.info.files:
+            raise ClassifierError(f"The classifier {self.path} has no {name}.")
+        expected = self.info.files[name]
+        return self._files.read(name, expected.bytes, sha256=expected.sha256)
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Return every weight by its name: ``backbone/<path in Keras>``, ``head/dense_<n>/kernel``, ..."""
+        return self._arrays(WEIGHTS_FILE, archive.MOST_BYTES)
+
+    @property
+    def has_probes(self) -> bool:
+        """Whether there are pictures for the self-test."""
+        return PROBES_FILE in self.info.files
+
+    def probes(self) -> Probes | None:
+        """Return the pictures of the self-test and the answers to expect; None in bundles of older versions."""
+        if not self.has_probes:
+            return None
+        return probe_file.from_bytes(self.read(PROBES_FILE), len(self.info.classes), self._name(PROBES_FILE))
+
+    def answering(self) -> Answering:
+        """Return how logits become answers.
+
+        Raises:
+            ClassifierError: the detector's arrays cannot be read, or are not those of its method.
+        """
+        info, detector = self.info, None
+        if info.unknown:
+            arrays = self._arrays(UNKNOWN_FILE, LARGEST_UNKNOWN)
+            try:
+                detector = Detector(info.unknown.method, info.unknown.threshold, arrays)
+            except ValueError as error:
+                raise ClassifierError(f"{self._name(UNKNOWN_FILE)} cannot be read: {error}") from error
+        return Answering(info.temperature, detector, info.thresholds, info.costs)
+
+    def graph(self, *, any_size: bool = False) -> ov.Model:
+        """Return the classifier's graph, for images of the network's size or of ``any_size``.
+
+        Raises:
+            ClassifierError: OpenVINO cannot read it, or it is not a graph of this classifier.
+        """
+        content = self.read(GRAPH_FILE)
+        # other formats that OpenVINO would recognise can name further files to be read
+        if not content.startswith(b"<?xml"):
+            raise ClassifierError(f"{self._name(GRAPH_FILE)} is no graph of OpenVINO.")
+        try:
+            model = _read_model(content, self.read(GRAPH_WEIGHTS_FILE))
+            columns = model.output(graph.LOGITS).get_partial_shape()[1]
+            if not any_size:
+                model.reshape({graph.IMAGE: [-1, self.info.input.height, self.info.input.width, 3]})
+        except RuntimeError as error:
+            raise ClassifierError(f"{self._name(GRAPH_FILE)} {_unreadable(error)}") from error
+        if columns != len(self.info.classes):
+            raise ClassifierError(f"{self._name(GRAPH_FILE)} is of {columns} classes, not {len(self.info.classes)}.")
+        return model
+
+    def _arrays(self, name: str, most_bytes: int) -> dict[str, NDArray[Any]]:
+        return archive.read_arrays(self.read(name), self._name(name), most_bytes=most_bytes)
+
+    def _name(self, name: str) -> str:
+        return f"{name} in {self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where a classifier comes from: study, data, and how it did on the sealed test images."""
-
-    study: str
-    fingerprint: str
-    candidate: str
-    backbone: str
-    weights: str
-    licence: str
-    training_images: int
-    test_images: int
-    test_accuracy: float
+def _read_model(content: bytes, weights: bytes) -> ov.Model:
+    # not from the file itself: it may be inside a zip file, and OpenVINO would keep it open
+    return graph.openvino_module().Core().read_model(model=content, weights=weights)
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownInfo:
-    """How images of no class are told: those whose score by ``method`` is above ``threshold``."""
-
-    method: str
-    threshold: float
-
-
-@dataclass(frozen=True, slots=True)
-class FileInfo:
-    """Checksum and size of one file of the bundle."""
-
-    sha256: str
-    bytes: int
+def _unreadable(error: RuntimeError) -> str:
+    """Say why OpenVINO cannot read a graph: the last line of its error, which says most."""
+    reason = (str(error).strip().splitlines() or ["no reason is given"])[-1].strip(" .")
+    version = graph.openvino_module().__version__.partition("-")[0]
+    return (
+        f"cannot be read with OpenVINO {version}: {reason}. If it was made with a newer one: "
+        "pip install --upgrade openvino"
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifierInfo:
-    """The whole of ``classifier.json``.
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a classifier's folder or zip file: check its schema, names, sizes and checksums. Nothing is unpacked.
 
-    The last four are what ``Answering`` is made of; older bundles have none of them.
+    Raises:
+        ClassifierError: it is no classifier, is damaged, or was written by a newer headstart.
     """
+    place = Path(path)
+    files = archive.open_files(place, FILES)
+    size = files.size(INFO_FILE)
+    if size is None:
+        raise ClassifierError(
+            f"{place} is no classifier: it holds no {INFO_FILE}. Give the folder 'classifier' of a finished run, or a "
+            "zip file of what is in it."
+        )
+    if size > LARGEST_INFO:
+        raise ClassifierError(f"{INFO_FILE} in {place} has {size:,} bytes; at most {LARGEST_INFO:,} are read.")
+    info = description.read(files.read(INFO_FILE, size), str(place))
+    for name, expected in info.files.items():
+        files.check(name, expected.bytes, sha256=expected.sha256)
+    return Bundle(place, info, files)
 
-    schema_version: int
-    headstart_version: str
-    classes: tuple[str, ...]
-    input: InputInfo
-    precision: str
-    provenance: Provenance
-    files: dict[str, FileInfo]
-    temperature: float = 1.0
-    unknown: UnknownInfo | None = None
-    thresholds: tuple[Threshold, ...] = ()
-    costs: tuple[Cost, ...] = ()
 
-    def __post_init__(self) -> None:
-        named = {one.class_ for one in self.thresholds} | {
-            name for one in self.costs for name in (one.true, one.answered)
-        }
-        if strange := sorted(named - set(self.classes)):
-            raise ValueError(f"{strange[0]!r} is none of the classes")
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature must be above 0. Received: {self.temperature}")
+def read_info(path: str | Path) -> ClassifierInfo:
+    """Return what ``classifier.json`` says, of a bundle that is checked as ``open_bundle`` does."""
+    return open_bundle(path).info
 
-    @property
-    def bound_files(self) -> tuple[str, ...]:
-        """The names of all other files of the bundle."""
-        files = (GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE)
-        return (*files, UNKNOWN_FILE) if self.unknown else files
 
-    @property
-    def size(self) -> Resize:
-        """The input size, the resize rule and its filter."""
-        return self.input.as_resize()
+def pack(folder: Path, file: Path) -> Path:
+    """Write the bundle in ``folder`` as one zip file, which appears once it is whole; return its path.
+
+    Equal bundles give equal bytes. What else lies in the folder is left out.
+
+    Raises:
+        ClassifierError: the folder is no classifier, or is damaged.
+    """
+    names = (INFO_FILE, *open_bundle(folder).info.files)
+    with storage.atomic_file(file) as stream:
+        archive.pack(names, folder, stream)
+    return file
 
 
 def save(
@@ -142,6 +218,9 @@ def save(
     precision: str,
     provenance: Provenance,
     answering: Answering | None = None,
+    head: Head | None = None,
+    backbone: BackboneInfo | None = None,
+    facts: CardFacts | None = None,
 ) -> ClassifierInfo:
     """Write a bundle; an older bundle at ``folder`` is replaced only once the new one is whole.
 
@@ -149,14 +228,17 @@ def save(
         model: a graph of ``features.graph.add_head`` that takes images of any size.
         weights: every weight under a unique name.
         answering: how logits become answers; None: the most probable class, by the softmax of the logits.
+        head, backbone: what Keras needs to build the network again; None where one head on one backbone is not all.
+        facts: for the model card; None: no card.
     """
     answering = answering or Answering()
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    graph.openvino_module().save_model(model, part / GRAPH_FILE, compress_to_fp16=False)
-    np.savez(part / WEIGHTS_FILE, allow_pickle=False, **dict(weights))
-    unknown = _save_detector(part, answering.detector) if answering.detector else None
+    _write_network(part, model, weights)
+    written = _read_model(*((part / name).read_bytes() for name in (GRAPH_FILE, GRAPH_WEIGHTS_FILE)))
+    probes = probe_file.measure(written, size, precision=precision, temperature=answering.temperature)
+    (part / PROBES_FILE).write_bytes(probe_file.to_bytes(probes))
     info = ClassifierInfo(
         schema_version=SCHEMA_VERSION,
         headstart_version=__version__,
@@ -164,79 +246,41 @@ def save(
         input=InputInfo(size.height, size.width, size.rule, RESIZE_VERSION, size.interpolation, size.antialias),
         precision=precision,
         provenance=provenance,
-        files={path.name: _file_info(path) for path in sorted(part.iterdir())},
+        files={},
         temperature=answering.temperature,
-        unknown=unknown,
+        unknown=_write_detector(part, answering.detector) if answering.detector else None,
         thresholds=answering.thresholds,
         costs=answering.costs,
+        head=HeadInfo(head.pooling, head.layers, head.output) if head else None,
+        backbone=backbone,
     )
+    if facts:
+        (part / CARD_FILE).write_bytes(card.text(info, facts).encode())
+    files = {path.name: _file_info(path) for path in sorted(part.iterdir())}
+    info = description.sealed(dataclasses.replace(info, files=files))
     storage.write_json(part / INFO_FILE, info)
-    if folder.exists():
-        shutil.rmtree(folder)
-    part.rename(folder)
+    _replace(folder, part)
     return info
 
 
-def _save_detector(folder: Path, detector: Detector) -> UnknownInfo:
+def _write_network(folder: Path, model: ov.Model, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    graph.openvino_module().save_model(model, folder / GRAPH_FILE, compress_to_fp16=False)
+    np.savez(folder / WEIGHTS_FILE, allow_pickle=False, **dict(weights))
+
+
+def _write_detector(folder: Path, detector: Detector) -> UnknownInfo:
     np.savez(folder / UNKNOWN_FILE, allow_pickle=False, **dict(detector.arrays))
     return UnknownInfo(detector.method, float(detector.threshold))
 
 
-def read_answering(folder: Path, info: ClassifierInfo) -> Answering:
-    """Return how logits become answers, from a bundle that ``read_info`` has checked.
-
-    Raises:
-        ClassifierError: the detector's arrays cannot be read, or are not those of its method.
-    """
-    detector = None
-    if info.unknown:
-        try:
-            with np.load(folder / UNKNOWN_FILE, allow_pickle=False) as arrays:
-                detector = Detector(info.unknown.method, info.unknown.threshold, dict(arrays))
-        except (ValueError, OSError, BadZipFile) as error:
-            raise ClassifierError(f"{folder / UNKNOWN_FILE} cannot be read: {error}") from error
-    return Answering(info.temperature, detector, info.thresholds, info.costs)
-
-
-def read_info(folder: Path) -> ClassifierInfo:
-    """Read and check a bundle: schema, file names, sizes and checksums.
-
-    Raises:
-        ClassifierError: the folder is no classifier, is damaged, or was written by a newer headstart.
-    """
-    path = folder / INFO_FILE
-    if not path.is_file():
-        raise ClassifierError(
-            f"{folder} is no classifier: it holds no {INFO_FILE}. Give the folder 'classifier' of a finished run."
-        )
-    try:
-        plain = json.loads(path.read_text("utf-8"))
-        _check_version(folder, plain["schema_version"])
-        info: ClassifierInfo = storage.from_plain(ClassifierInfo, plain)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ClassifierError(f"{path} cannot be read as a classifier's description: {error}.") from error
-    _check_files(folder, info)
-    return info
-
-
-def _check_version(folder: Path, version: object) -> None:
-    if version != SCHEMA_VERSION:
-        raise ClassifierError(
-            f"{folder} has classifier schema {version}; this headstart reads {SCHEMA_VERSION}. "
-            "Use the headstart version that wrote it, or a newer one."
-        )
-
-
-def _check_files(folder: Path, info: ClassifierInfo) -> None:
-    if set(info.files) != set(info.bound_files):
-        raise ClassifierError(f"{folder / INFO_FILE} must list exactly the files {', '.join(info.bound_files)}.")
-    for name, expected in info.files.items():
-        path = folder / name
-        if not path.is_file() or path.is_symlink():
-            raise ClassifierError(f"The classifier {folder} is incomplete: {name} is missing. Copy the whole folder.")
-        if _file_info(path) != expected:
-            raise ClassifierError(f"The classifier {folder} is damaged: {name} is not the file that was saved.")
-
-
 def _file_info(path: Path) -> FileInfo:
     return FileInfo(storage.sha256_of(path), path.stat().st_size)
+
+
+def _replace(folder: Path, part: Path) -> None:
+    """Put a finished folder in its place; what stood there is gone only once the new one stands."""
+    old = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.old")
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

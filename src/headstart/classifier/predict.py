@@ -1,81 +1,40 @@
-"""Using a classifier on files and folders. Needs the base install only: NumPy, Pillow and OpenVINO."""
+"""Using a classifier on images. Needs the base install only: NumPy, Pillow and OpenVINO."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart import storage
-from headstart.classifier import bundle
-from headstart.classifier.answering import Answers, answer
-from headstart.classifier.bundle import ClassifierInfo
+from headstart.classifier.answering import answer
+from headstart.classifier.bundle import Bundle, ClassifierInfo, open_bundle
+from headstart.classifier.prediction import ClassProbability, Image, Images, Outputs, Prediction, name_of
 from headstart.data import decode
-from headstart.data.listing import files_below
 from headstart.errors import ImageError, UsageError
 from headstart.evaluation.calibration import calibrated
 from headstart.features import graph
-from headstart.features.extract import run_batches
+from headstart.features.extract import in_batches
 from headstart.features.trunk import OpenVinoTrunk, Pixels
 from headstart.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import openvino as ov
 
-Image = str | Path | NDArray[np.uint8]
+__all__ = ["ClassProbability", "Classifier", "Image", "Images", "Outputs", "Prediction", "load"]
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
-class ClassProbability:
-    """One class with its probability in 0..1."""
-
-    class_: str
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What is said of one image, or the error that kept it from being seen.
-
-    Attributes:
-        answer: a class name or ``answering.unknown_word``; None with an error. It follows the classifier's thresholds
-            or costs, so it need not be the most probable class.
-        ranked: classes from the most to the least probable, by calibrated probability.
-        unknown_score: how unknown the image looks; None with an error, or where nothing tells the unknown.
-    """
-
-    path: str
-    answer: str | None
-    ranked: tuple[ClassProbability, ...]
-    unknown_score: float | None
-    error: str | None
-
-    def top(self, count: int) -> tuple[ClassProbability, ...]:
-        """Return the ``count`` most probable classes."""
-        return self.ranked[:count]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outputs:
-    """What the network gives: ``logits`` ``(images, classes)`` and pooled ``features`` ``(images, values)``, float32.
-
-    ``errors`` are reasons by the number of the image; its rows say nothing.
-    """
-
-    logits: NDArray[np.float32]
-    features: NDArray[np.float32]
-    errors: Mapping[int, str]
-
-
-# Called with the numbers of the images of a batch, their logits, and their features if those were asked for.
-Taker = Callable[[Sequence[int], NDArray[np.float32], NDArray[np.float32] | None], None]
+# To compare one image with what the detector remembers, all of that (12 MB of a MobileNet) must come from memory: eight
+# images at a time cost 0.5 ms each on one core, 64 cost 0.25. Their pixels are still held eight at a time.
+MANY_BATCHES, FEW_BATCHES = 8, 4
+# So many turns of every thread keep the last one's from being waited for long.
+TURNS = 8
 
 
 class _HeadedTrunk(OpenVinoTrunk):
@@ -87,163 +46,202 @@ class _HeadedTrunk(OpenVinoTrunk):
         return [request.get_tensor(name).data.copy() for name in names]
 
 
-class Classifier:
-    """A loaded classifier; make one with ``load``."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """A batch's names and logits, its features if they were asked for, and reasons by the place in the batch."""
 
-    def __init__(self, folder: Path, info: ClassifierInfo) -> None:
-        self.info = info
-        self.answering = bundle.read_answering(folder, info)
-        self._folder = folder
-        self._trunk = _HeadedTrunk(self.read_graph(), precision=info.precision, output=graph.LOGITS)
+    names: Sequence[str]
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32] | None
+    errors: dict[int, str]
+
+
+class Classifier:
+    """A loaded classifier; make one with ``load``. It may be used from several threads at once."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.info: ClassifierInfo = bundle.info
+        self.answering = bundle.answering()
+        self._trunk = _HeadedTrunk(self.read_graph(), precision=self.info.precision, output=graph.LOGITS)
 
     def read_graph(self) -> ov.Model:
         """Return the classifier's graph, fresh from its file, for images of the network's size."""
-        model = graph.openvino_module().Core().read_model(self._folder / bundle.GRAPH_FILE)
-        model.reshape([-1, self.info.input.height, self.info.input.width, 3])
-        return model
+        return self.bundle.graph()
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The class names, in the order of the probabilities."""
         return self.info.classes
 
-    def probabilities(self, images: Sequence[Image], *, progress: Progress = SILENT) -> NDArray[np.float32]:
-        """Return calibrated probabilities ``(images, classes)`` of files or uint8 RGB arrays ``(height, width, 3)``.
+    def probabilities(self, images: Images, *, progress: Progress = SILENT) -> NDArray[np.float32]:
+        """Return calibrated probabilities ``(images, classes)``.
 
         Raises:
             ImageError: an image cannot be read; ``predict`` reports it in its row instead.
         """
-        probabilities = np.zeros((len(images), len(self.classes)), np.float32)
+        outputs = self._outputs(images, features=False, progress=progress)
+        for index, reason in sorted(outputs.errors.items()):
+            raise ImageError(f"{name_of(images[index])}: {reason}")
+        return calibrated(outputs.logits, self.answering.temperature).astype(np.float32)
 
-        def take(indices: Sequence[int], logits: NDArray[np.float32], features: NDArray[np.float32] | None) -> None:
-            probabilities[list(indices)] = calibrated(logits, self.answering.temperature)
+    def predict(self, images: Images, *, progress: Progress = SILENT) -> list[Prediction]:
+        """Return the answer for each image, in order; a bad one gets its reason, not a guess.
 
-        errors = self._run(images, take, features=False, progress=progress)
-        for index, reason in sorted(errors.items()):
-            raise ImageError(f"{_name_of(images[index])}: {reason}")
-        return probabilities
+        Args:
+            images: files, the bytes of files, or uint8 RGB arrays, in a list; or one array of several images.
+        """
+        with progress.track("Predicting", total=_count(images), unit="images") as advance:
+            return list(counted(self.stream(images), advance))
 
-    def predict(self, images: Sequence[Image], *, progress: Progress = SILENT) -> list[Prediction]:
-        """Return the answer for each file or uint8 RGB array, in order; a bad file gets its reason, not a guess."""
-        found: dict[int, Prediction] = {}
+    def stream(self, images: Iterable[Image]) -> Iterator[Prediction]:
+        """Yield what ``predict`` would return, in order and as it comes: memory holds a few batches only."""
+        with closing(self._batches(images, self._answered, features=self.answering.needs_features)) as batches:
+            for predictions in batches:
+                yield from predictions
 
-        def take(indices: Sequence[int], logits: NDArray[np.float32], features: NDArray[np.float32] | None) -> None:
-            answers = answer(self.answering, logits, features, self.classes)
-            names = [_name_of(images[index]) for index in indices]
-            found.update(zip(indices, self._predictions(names, answers), strict=True))
+    def decode(self, image: Image, *, pixel_limit: int = decode.PIXEL_LIMIT) -> Pixels:
+        """Return what the network sees of an image: uint8 RGB ``(height, width, 3)`` at its input size.
 
-        errors = self._run(images, take, features=self.answering.needs_features, progress=progress)
-        for index, reason in errors.items():
-            found[index] = Prediction(_name_of(images[index]), None, (), None, reason)
-        return [found[index] for index in range(len(images))]
+        Raises:
+            ImageError: the image cannot be read, or has more pixels than the limit; the message is the reason alone.
+        """
+        try:
+            encoded = Path(image).read_bytes() if isinstance(image, str | Path) else image
+            return decode.load(encoded, self.info.size, pixel_limit=pixel_limit)
+        except OSError as error:
+            raise ImageError(error.strerror or "cannot be read") from error
+        except MemoryError as error:
+            raise ImageError(decode.OUT_OF_MEMORY) from error
 
-    def outputs(self, images: Sequence[Image], *, progress: Progress = SILENT) -> Outputs:
-        """Return logits and pooled features of files or uint8 RGB arrays, and what kept images from being read."""
-        logits = np.zeros((len(images), len(self.classes)), np.float32)
-        features: list[NDArray[np.float32] | None] = [None] * len(images)
+    def answer_pixels(self, pixels: Pixels, names: Sequence[str]) -> list[Prediction]:
+        """Return the answers for one batch of decoded images, in the caller's thread.
 
-        def take(indices: Sequence[int], of_batch: NDArray[np.float32], pooled: NDArray[np.float32] | None) -> None:
-            logits[list(indices)] = of_batch
-            assert pooled is not None, "features are asked for"
-            for index, row in zip(indices, pooled, strict=True):
-                features[index] = row
+        Args:
+            pixels: uint8 RGB ``(images, height, width, 3)`` at the network's input size, as ``decode`` gives them.
+            names: what the images are called in their rows.
+        """
+        shape = (len(names), self.info.input.height, self.info.input.width, 3)
+        if pixels.shape != shape or pixels.dtype != np.uint8:
+            raise ValueError(f"pixels must be uint8 of shape {shape}. Received: {pixels.dtype} {pixels.shape}")
+        if not names:
+            return []
+        return self._answered(self._compute(names, pixels, {}, features=self.answering.needs_features))
 
-        errors = self._run(images, take, features=True, progress=progress)
-        rows = [row for row in features if row is not None]
-        return Outputs(logits, np.stack(rows) if rows else np.zeros((0, 0), np.float32), errors)
+    def outputs(self, images: Images, *, progress: Progress = SILENT) -> Outputs:
+        """Return logits and pooled features of images, and what kept images from being read."""
+        return self._outputs(images, features=True, progress=progress)
 
-    def _run(self, images: Sequence[Image], take: Taker, *, features: bool, progress: Progress) -> dict[int, str]:
-        """Hand logits (and features) to ``take``, batch by batch and from several threads; return what went wrong."""
+    def _outputs(self, images: Images, *, features: bool, progress: Progress) -> Outputs:
+        logits, pooled, errors = [], [], dict[int, str]()
+        with progress.track("Predicting", total=_count(images), unit="images") as advance:
+            done = 0
+            for batch in self._batches(images, lambda batch: batch, features=features):
+                logits.append(batch.logits)
+                pooled += [] if batch.features is None else [batch.features]
+                errors |= {done + place: reason for place, reason in batch.errors.items()}
+                done += len(batch.names)
+                advance(len(batch.names))
+        return Outputs(_joined(logits, len(self.classes)), _joined(pooled, 0), errors)
+
+    def _batches(
+        self, images: Iterable[Image], finish: Callable[[_Batch], T], *, features: bool
+    ) -> Generator[T, None, None]:
+        """Yield what ``finish`` makes of images, in order; several threads decode, compute and finish.
+
+        The network runs fastest on few images, what comes after it on many: batches are finished together.
+        """
+
+        def work(together: Sequence[Image]) -> T:
+            size = self._trunk.batch_size
+            parts = [self._seen(together[at : at + size], features=features) for at in range(0, len(together), size)]
+            return finish(_one_batch(parts))
+
+        workers = self._trunk.workers
+        return in_batches(images, work, batch_size=_together(images, self._trunk), workers=workers)
+
+    def _seen(self, images: Sequence[Image], *, features: bool) -> _Batch:
+        """Decode and compute a batch."""
         errors: dict[int, str] = {}
-        blank = np.zeros((self.info.input.height, self.info.input.width, 3), np.uint8)
-        names = (graph.LOGITS, graph.FEATURES) if features else (graph.LOGITS,)
-
-        def load(index: int) -> Pixels:
+        pixels = np.zeros((len(images), self.info.input.height, self.info.input.width, 3), np.uint8)
+        for place, image in enumerate(images):
             try:
-                return decode.load(_encoded(images[index]), self.info.size)
-            except (ImageError, OSError) as error:
-                errors[index] = error.strerror or "cannot be read" if isinstance(error, OSError) else str(error)
-                return blank
+                pixels[place] = self.decode(image)
+            except ImageError as error:
+                errors[place] = str(error)
+        return self._compute([name_of(image) for image in images], pixels, errors, features=features)
 
-        with progress.track("Predicting", total=len(images), unit="images") as advance:
+    def _compute(self, names: Sequence[str], pixels: Pixels, errors: dict[int, str], *, features: bool) -> _Batch:
+        wanted = (graph.LOGITS, graph.FEATURES) if features else (graph.LOGITS,)
+        logits, *others = self._trunk.outputs(pixels, wanted)
+        return _Batch(names, logits, others[0] if others else None, errors)
 
-            def run(indices: Sequence[int], pixels: Pixels) -> None:
-                logits, *others = self._trunk.outputs(pixels, names)
-                take(indices, logits, others[0] if others else None)
-                advance(len(indices))
-
-            trunk = self._trunk
-            run_batches(range(len(images)), load, run, batch_size=trunk.batch_size, workers=trunk.workers)
-        return errors
-
-    def _predictions(self, names: Sequence[str], answers: Answers) -> Iterator[Prediction]:
-        scores = [None] * len(names) if answers.unknown_scores is None else answers.unknown_scores.tolist()
-        for name, row, word, score in zip(names, answers.probabilities, answers.words, scores, strict=True):
-            yield Prediction(name, word, self._rank(row), score, None)
+    def _answered(self, batch: _Batch) -> list[Prediction]:
+        answers = answer(self.answering, batch.logits, batch.features, self.classes)
+        scores = [None] * len(batch.names) if answers.unknown_scores is None else answers.unknown_scores.tolist()
+        rows = zip(batch.names, answers.probabilities, answers.words, scores, strict=True)
+        return [
+            Prediction(name, None, (), None, batch.errors[place])
+            if place in batch.errors
+            else Prediction(name, word, self._rank(row), score, None)
+            for place, (name, row, word, score) in enumerate(rows)
+        ]
 
     def _rank(self, row: NDArray[np.float64]) -> tuple[ClassProbability, ...]:
         order = np.argsort(-row, kind="stable")
         return tuple(ClassProbability(self.classes[index], float(row[index])) for index in order)
 
 
-def load(folder: str | Path) -> Classifier:
-    """Load a classifier from its folder.
+def load(path: str | Path) -> Classifier:
+    """Load a classifier from its folder or zip file.
 
     Raises:
-        ClassifierError: the folder is no classifier, is damaged, or was written by a newer headstart.
+        ClassifierError: it is no classifier, is damaged, or was written by a newer headstart.
     """
-    path = Path(folder)
-    return Classifier(path, bundle.read_info(path))
+    return Classifier(open_bundle(path))
 
 
-def find_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the files among ``paths`` and all files below its folders, in order.
-
-    Hidden files, the litter of operating systems and run folders are left out, as they are from data.
-
-    Raises:
-        UsageError: a path does not exist, or nothing is left.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            files += [file for file in files_below(path) if file.is_file()]
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise UsageError(f"There is no file or folder {path}. Check the spelling.")
-    if not files:
-        raise UsageError(f"There are no files in {', '.join(map(str, paths))}.")
-    return files
-
-
-def _encoded(image: Image) -> bytes | NDArray[np.uint8]:
-    return Path(image).read_bytes() if isinstance(image, str | Path) else image
-
-
-def _name_of(image: Image) -> str:
-    return str(image) if isinstance(image, str | Path) else "array"
-
-
-def as_json(predictions: Sequence[Prediction], *, top: int | None = None) -> str:
-    """Return predictions as one JSON list with the ``top`` (None: all) classes' probabilities, most probable first."""
-    return storage.json_text([dataclasses.replace(one, ranked=one.ranked[:top]) for one in predictions])
-
-
-def as_csv(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
-    """Return predictions as CSV.
-
-    Columns: path; predicted (the most probable class) and its probability; answer; unknown_score (empty where nothing
-    tells the unknown); error; and ``p:<class>`` in the classifier's order.
-    """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    columns = ("path", "predicted", "probability", "answer", "unknown_score", "error")
-    writer.writerow([*columns, *(f"p:{name}" for name in classes)])
+def counted(predictions: Iterable[Prediction], advance: Callable[[int], None]) -> Iterator[Prediction]:
+    """Pass predictions on, telling of each."""
     for prediction in predictions:
-        of_class = {one.class_: f"{one.probability:.7g}" for one in prediction.ranked}
-        best = prediction.ranked[0].class_ if prediction.ranked else ""
-        score = "" if prediction.unknown_score is None else f"{prediction.unknown_score:.7g}"
-        said = (prediction.answer or "", score, prediction.error or "")
-        writer.writerow([prediction.path, best, of_class.get(best, ""), *said, *(of_class.get(n, "") for n in classes)])
-    return stream.getvalue()
+        advance(1)
+        yield prediction
+
+
+def _together(images: Iterable[Image], trunk: OpenVinoTrunk) -> int:
+    """Return how many images a thread takes at a time: whole batches, and several turns for every thread."""
+    turns = len(images) // (TURNS * trunk.workers * trunk.batch_size) if isinstance(images, Sized) else FEW_BATCHES
+    return trunk.batch_size * min(max(turns, 1), MANY_BATCHES)
+
+
+def _one_batch(parts: Sequence[_Batch]) -> _Batch:
+    if len(parts) == 1:
+        return parts[0]
+    starts = itertools.accumulate((len(part.names) for part in parts), initial=0)
+    return _Batch(
+        names=[name for part in parts for name in part.names],
+        logits=np.concatenate([part.logits for part in parts]),
+        features=np.concatenate([part.features for part in parts if part.features is not None])
+        if parts[0].features is not None
+        else None,
+        errors={
+            start + place: reason
+            for start, part in zip(starts, parts, strict=False)
+            for place, reason in part.errors.items()
+        },
+    )
+
+
+def _count(images: Images) -> int:
+    """Return how many images there are; raise UsageError where one image stands for a list of them."""
+    one = isinstance(images, str | Path | bytes)
+    if isinstance(images, np.ndarray):
+        # (height, width, 3) is one image; (images, height, width) are several grey ones
+        one = images.ndim < 3 or (images.ndim == 3 and images.shape[-1] == 3)
+    if one:
+        raise UsageError("Give images in a list, also a single one: [image].")
+    return len(images)
+
+
+def _joined(rows: Sequence[NDArray[np.float32]], columns: int) -> NDArray[np.float32]:
+    return np.concatenate(rows) if rows else np.zeros((0, columns), np.float32)

@@ -90,7 +90,7 @@ class ImageFacts:
     camera: str = ""
 
 
-def load(encoded: Encoded, size: Resize) -> NDArray[np.uint8]:
+def load(encoded: Encoded, size: Resize, *, pixel_limit: int = PIXEL_LIMIT) -> NDArray[np.uint8]:
     """Return RGB pixels of shape (size.height, size.width, 3), uint8, maybe read-only.
 
     Decoded by content, upright by EXIF orientation, as RGB (see ``colours``), resized by ``resize``. Safe and parallel
@@ -100,7 +100,7 @@ def load(encoded: Encoded, size: Resize) -> NDArray[np.uint8]:
         ImageError: the bytes are no readable image of an allowed format.
     """
     try:
-        return _rgb(resized(_plain(encoded, PIXEL_LIMIT), size))
+        return _rgb(resized(_plain(encoded, pixel_limit), size))
     except Exception as error:
         raise _image_error(error, encoded) from error
 

@@ -19,7 +19,7 @@ from headstart.errors import DataError, UsageError, did_you_mean
 from headstart.progress import SILENT, Progress
 from headstart.recipe import DataRules
 
-__all__ = ["ImageRow", "ImageSource", "ImageTable", "read_table"]
+__all__ = ["ImageRow", "ImageSource", "ImageTable", "list_data", "read_table"]
 
 
 def read_table(
@@ -49,10 +49,7 @@ def read_table(
             name what DATA does not have; ``limit`` is below the number of classes.
     """
     group_rule(rules.group_by)
-    path = Path(data)
-    listing = (
-        digits_listing() if str(data) == DIGITS and not path.exists() else _listing(path, str(data), strict=strict)
-    )
+    listing = list_data(data, strict=strict)
     if rules.group_by and any(entry.group for entry in listing.entries):
         raise UsageError(f"{data} has a group column. Leave out --group-by, or remove the column.")
     check_class_names(listing, rules.class_names)
@@ -61,6 +58,14 @@ def read_table(
     facts = scan(listing, cache=cache, progress=progress)
     near = near_duplicates(listing, facts, cache=cache, progress=progress)
     return assemble(listing, facts, rules, near, strict=strict)
+
+
+def list_data(data: str | Path, *, strict: bool = True) -> Listing:
+    """List what DATA holds, in any of its forms, without opening an image; raises DataError as ``read_table`` does."""
+    path = Path(data)
+    if str(data) == DIGITS and not path.exists():
+        return digits_listing()
+    return _listing(path, str(data), strict=strict)
 
 
 def _listing(path: Path, location: str, *, strict: bool) -> Listing:

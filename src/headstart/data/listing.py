@@ -91,7 +91,12 @@ def visible(folder: Path) -> list[Path]:
         found = sorted(folder.iterdir())
     except OSError as error:
         raise DataError(f"The folder {folder} cannot be listed: {error.strerror}. Check its permissions.") from error
-    return [path for path in found if not path.name.startswith(".") and path.name.lower() not in _LITTER]
+    return [path for path in found if is_visible(path)]
+
+
+def is_visible(path: Path) -> bool:
+    """Return whether a name is neither that of a hidden file nor of the litter of operating systems."""
+    return not path.name.startswith(".") and path.name.lower() not in _LITTER
 
 
 def is_run(folder: Path) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,11 @@ from headstart.progress import SILENT, Progress
 SHARD_IMAGES = 512
 SHARD_BYTES = 60 * 10**6
 
+# A batch that takes long holds up those after it once so many are done: enough for a few very large photographs.
+BATCHES_AHEAD = 16
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 Encoded = bytes | NDArray[np.uint8]
 View = Callable[[Pixels, Sequence[int]], Pixels]
 
@@ -76,7 +83,28 @@ def run_batches(
             raise
 
 
-def _cancel(pending: set[Future[None]]) -> None:
+def in_batches(
+    items: Iterable[Item], work: Callable[[Sequence[Item]], Made], *, batch_size: int, workers: int
+) -> Generator[Made, None, None]:
+    """Yield what ``work`` makes of batch after batch, in order, ``workers`` batches at a time.
+
+    No more than ``BATCHES_AHEAD * workers`` batches are begun before their turn, whatever the caller does between them.
+    The first error stops the rest, as does closing the generator.
+    """
+    there = iter(items)
+    batches = iter(lambda: list(islice(there, batch_size)), [])
+    with ThreadPoolExecutor(workers) as pool:
+        pending = deque(pool.submit(work, batch) for batch in islice(batches, BATCHES_AHEAD * workers))
+        try:
+            while pending:
+                made = pending.popleft().result()
+                pending.extend(pool.submit(work, batch) for batch in islice(batches, 1))
+                yield made
+        finally:
+            _cancel(pending)
+
+
+def _cancel(pending: Iterable[Future[Any]]) -> None:
     for future in pending:
         future.cancel()
 

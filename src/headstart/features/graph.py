@@ -6,8 +6,10 @@ the same numbers. This module does not import Keras; ``from_keras`` is handed a 
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,8 @@ FEATURES = "features"
 LOGITS = "logits"
 PROBABILITIES = "probabilities"
 
+_FIRST_ARRAY = threading.Lock()
+
 
 def from_keras(network: keras.Model) -> ov.Model:
     """Convert a Keras model (preprocessed float32 pixels -> feature map) to an OpenVINO model, weights in float32."""
@@ -56,7 +60,19 @@ def openvino_module() -> Any:
         import openvino
     except ImportError as error:
         raise MissingExtraError("openvino", "cpu") from error
+    _meet_numpy(openvino)
     return openvino
+
+
+@functools.cache
+def _meet_numpy(openvino: Any) -> None:
+    """Let OpenVINO take its first array while no other thread does.
+
+    Its binding looks NumPy up at the first array. Two threads that do so at once wait for each other for ever: one
+    holds Python's lock, the other the binding's (2026.4, fresh processes: 3 of 20 stood still).
+    """
+    with _FIRST_ARRAY:
+        openvino.Tensor(np.zeros(1, np.uint8))
 
 
 def backbone_graph(

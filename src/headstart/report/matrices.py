@@ -75,10 +75,12 @@ class Cell:
 def gather(findings: Findings) -> tuple[Matrix, ...]:
     """Return the best candidate's confusion matrices: test; validation where given, else out of fold; train."""
     classes = findings.summary.dataset.classes
-    return tuple(
-        Matrix(part.name, part.title, part.note, _table(part, classes), _download(part, classes))
-        for part in parts(findings)
-    )
+    return tuple(drawn(part, classes) for part in parts(findings))
+
+
+def drawn(part: Part, classes: Sequence[str]) -> Matrix:
+    """Return the confusion matrix of one part of the images."""
+    return Matrix(part.name, part.title, part.note, _table(part, classes), _download(part, classes))
 
 
 def parts(findings: Findings) -> Iterator[Part]:

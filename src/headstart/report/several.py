@@ -88,7 +88,7 @@ def check_place(path: Path) -> None:
         with path.open(encoding="utf-8", errors="replace") as stream:
             start = stream.read(5000)
         if not OURS.search(start):
-            raise ReportError(f"{path} is there already and is no page of headstart. Choose another name with --out.")
+            raise ReportError(f"{path} is there already and is no page of headstart. Choose another name.")
 
 
 def write_page(folders: Sequence[Path], path: Path) -> Path:

@@ -16,14 +16,21 @@ from headstart.evaluation.evidence import Combination
 from headstart.features.combined_graph import Backbone, Member, average_graph, flip_graph, joined_graph
 from headstart.study.asked import targets_and_costs
 from headstart.study.attempt import attempt
+from headstart.study.card import combination_facts
 from headstart.study.case import Case
-from headstart.study.combinations import AVERAGE, JOINED, Answers, answers_of, input_sizes
+from headstart.study.combinations import AVERAGE, FLIP, JOINED, Answers, answers_of, input_sizes
 from headstart.study.handover import Arrays, head_arrays, trained_backbone
-from headstart.study.networks import HEADS
+from headstart.study.networks import HEADS, Network
 from headstart.study.operating import Scored, thresholds_for
 
 if TYPE_CHECKING:
     import openvino as ov
+
+HOW = {
+    AVERAGE: "a head on each network; the answer is the mean of their probabilities",
+    JOINED: "one head on the features of all networks together",
+    FLIP: "one head; the answer is the mean over the image and its mirror image",
+}
 
 
 def save_recommended(case: Case, found: Sequence[Combination]) -> Combination | None:
@@ -71,6 +78,7 @@ def save_combination(case: Case, combination: Combination) -> None:
         precision=case.plan.recipe.precision,
         provenance=_provenance(case, combination),
         answering=_answering(case, answers),
+        facts=combination_facts(case, combination, _networks(case, combination), HOW[combination.kind]),
     )
 
 
@@ -126,8 +134,13 @@ def _answering(case: Case, answers: Answers) -> Answering:
     return Answering(temperature, None, thresholds_for(targets, Scored(labels, scores), case.classes), costs)
 
 
+def _networks(case: Case, combination: Combination) -> list[Network]:
+    """Return the networks of a combination, each once."""
+    return list({one.name: one for one in (case.judged_of(name).network for name in combination.members)}.values())
+
+
 def _provenance(case: Case, combination: Combination) -> Provenance:
-    networks = list({one.name: one for one in (case.judged_of(name).network for name in combination.members)}.values())
+    networks = _networks(case, combination)
     licences = [one.file.licence if one.file else one.backbone.licence for one in networks]
     return Provenance(
         study=case.plan.study_id,

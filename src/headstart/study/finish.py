@@ -56,7 +56,7 @@ def _standing(case: Case) -> Standing:
         finals=case.opened.results,
         comparison=(*compare_on_test(case.best, labels, probabilities, seed), *_on_folds(case)),
         needed=images_to_decide(case.best, labels, probabilities),
-        judged_by=_judged_by(case.plan),
+        judged_by=judged_by(case.plan),
         monitor=case.protocol.monitor,
         alone=len(case.results) == 1,
     )
@@ -115,7 +115,8 @@ def _protocol(plan: Plan, openings: int) -> ProtocolSummary:
     )
 
 
-def _judged_by(plan: Plan) -> str:
+def judged_by(plan: Plan) -> str:
+    """Return how candidates were judged, in words."""
     protocol = plan.recipe.protocol
     if plan.splits.kind == "holdout":
         return "hold-out validation"

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from headstart.classifier import bundle
 from headstart.classifier.answering import Answering
-from headstart.classifier.bundle import Provenance
+from headstart.classifier.bundle import BackboneInfo, Provenance
+from headstart.evaluation.evidence import Evidence
 from headstart.evaluation.results import FinalResult
 from headstart.features import graph
 from headstart.features.cut import tail_variables
+from headstart.study.card import classifier_facts
 from headstart.study.case import Case
 from headstart.study.conclude import Final
+from headstart.study.judge import describe_cut
 from headstart.study.networks import Network
 from headstart.study.plan import Plan
 from headstart.study.workshop import build_network
@@ -26,20 +29,25 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[np.float32]]
 
 
-def save_classifier(case: Case, answering: Answering) -> None:
-    """Write the best finalist, and how it answers, as a classifier into the run folder."""
+def save_classifier(case: Case, answering: Answering, evidence: Evidence) -> None:
+    """Write the best finalist, how it answers, and what was found out about it, as a classifier into the run folder."""
     plan, final, result, place = case.plan, case.final_of(case.best), case.result_of(case.best), case.place
-    network = final.judged.network
+    network, candidate = final.judged.network, final.judged.candidate
     backbone, weights = trained_backbone(final, any_size=True)
     bundle.save(
         place.folder.classifier,
-        graph.add_head(backbone, final.judged.candidate.head, final.fit.weights),
+        graph.add_head(backbone, candidate.head, final.fit.weights),
         {f"backbone/{path}": array for path, array in weights.items()} | head_arrays("head", final.fit.weights),
         classes=plan.table.classes,
         size=network.size,
         precision=plan.recipe.precision,
         provenance=_provenance(plan, network, final, result),
         answering=answering,
+        head=candidate.head,
+        backbone=BackboneInfo(
+            network.backbone.name, network.size.height, network.preprocessing, describe_cut(candidate)
+        ),
+        facts=classifier_facts(case, evidence),
     )
 
 

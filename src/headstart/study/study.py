@@ -73,7 +73,7 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     with watch.stage("evidence"):
         evidence, answering = gather(case)
     with watch.stage("classifier"):
-        save_classifier(case, answering)
+        save_classifier(case, answering, evidence)
         save_recommended(case, evidence.combinations)
         evidence = with_unknown_folder(case, evidence, answering)
     summary = summarise(case, evidence, epochs)

@@ -1,0 +1,92 @@
+"""What a person names on the command line -> the files to predict."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from headstart.data.listing import files_below, is_visible
+from headstart.errors import UsageError
+
+STANDARD_INPUT = "-"
+"""Stands for a list of paths on standard input."""
+
+
+def find_images(
+    paths: Sequence[str | Path], *, leave_out: Path | None = None, listed: IO[bytes] | None = None
+) -> list[Path]:
+    """Return the files that ``paths`` mean, in order.
+
+    A file is itself; a folder is all files below it without hidden files, the litter of operating systems and run
+    folders, as with data; what has ``*``, ``?`` or ``[`` and is neither is a pattern, in which ``**`` stands for any
+    number of folders; ``-`` stands for the lines of standard input, or of ``listed``, with NUL between them if any is
+    there. Files that such a list names need not exist: their rows will say so.
+
+    Args:
+        leave_out: a folder whose files are left out where they were not named one by one.
+
+    Raises:
+        UsageError: a path does not exist, a pattern matches nothing, or nothing is left.
+    """
+    files = [file for path in paths for file in _files_of(path, leave_out, listed)]
+    if not files:
+        raise UsageError(f"There are no files in {', '.join(map(str, paths))}.")
+    return files
+
+
+def _files_of(path: str | Path, leave_out: Path | None, listed: IO[bytes] | None) -> Iterator[Path]:
+    one = Path(path)
+    if str(path) == STANDARD_INPUT:
+        yield from _without(_of_list(listed or sys.stdin.buffer), leave_out)
+    elif one.is_dir():
+        yield from find_below(one, leave_out)
+    elif one.is_file():
+        yield one
+    elif glob.has_magic(str(path)):
+        yield from _without(_of_pattern(str(path)), leave_out)
+    else:
+        raise UsageError(f"There is no file or folder {path}. Check the spelling.")
+
+
+def find_below(folder: Path, leave_out: Path | None = None) -> Iterator[Path]:
+    """Yield the files below a folder, but for those below ``leave_out``."""
+    return _without(_of_folder(folder), leave_out)
+
+
+def _of_folder(folder: Path) -> Iterator[Path]:
+    return (file for file in files_below(folder) if file.is_file())
+
+
+def _of_pattern(pattern: str) -> Iterator[Path]:
+    """Yield the files that match and those below folders that match, each once."""
+    found: dict[Path, None] = {}
+    # Path.glob takes no absolute patterns
+    for match in map(Path, sorted(glob.glob(pattern, recursive=True))):  # noqa: PTH207
+        found |= dict.fromkeys(_of_folder(match) if match.is_dir() else filter(is_visible, [match]))
+    if not found:
+        raise UsageError(f"Nothing matches {pattern}. Check the spelling; ** stands for any number of folders.")
+    yield from found
+
+
+def _of_list(stream: IO[bytes]) -> Iterator[Path]:
+    content = stream.read().removeprefix(b"\xef\xbb\xbf")
+    lines = content.split(b"\0") if b"\0" in content else content.splitlines()
+    for path in (Path(os.fsdecode(line)) for line in lines if line.strip()):
+        if path.is_dir():
+            yield from _of_folder(path)
+        else:
+            yield path
+
+
+def _without(files: Iterator[Path], folder: Path | None) -> Iterator[Path]:
+    if folder is None:
+        return files
+    real = folder.resolve()
+    # resolving asks the file system: once per folder, not once per file
+    inside = cache(lambda parent: parent.resolve().is_relative_to(real))
+    return (file for file in files if not inside(file.parent))

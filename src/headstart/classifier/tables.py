@@ -1,0 +1,134 @@
+"""Predictions as JSON, CSV and Parquet, written as they come."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headstart import storage
+from headstart.classifier.prediction import Prediction
+from headstart.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+COLUMNS = ("path", "predicted", "probability", "answer", "unknown_score", "error")
+"""Before ``p:<class>`` in the classifier's order. ``predicted`` is the most probable class."""
+
+ROW_GROUP = 8192
+"""Rows that are in memory together while a Parquet file is written."""
+
+Row = tuple[str | float | None, ...]
+
+
+def as_json(predictions: Iterable[Prediction], *, top: int | None = None) -> str:
+    """Return predictions as one JSON list with the ``top`` (None: all) classes' probabilities, most probable first."""
+    return "".join(json_pieces(predictions, top=top))
+
+
+def json_pieces(predictions: Iterable[Prediction], *, top: int | None = None) -> Iterator[str]:
+    """Yield the text of ``as_json`` prediction by prediction."""
+    before = "["
+    for prediction in predictions:
+        text = storage.json_text(_plain(prediction, top)).replace("\n", "\n ")
+        yield f"{before}\n {text}"
+        before = ","
+    yield "[]" if before == "[" else "\n]"
+
+
+def json_lines(predictions: Iterable[Prediction], *, top: int | None = None) -> Iterator[str]:
+    """Yield every prediction as a JSON object in a line of its own."""
+    for prediction in predictions:
+        yield json.dumps(storage.to_plain(_plain(prediction, top)), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
+    """Return predictions as CSV with ``COLUMNS`` and ``p:<class>``; what is not there is empty."""
+    return "".join(csv_lines(predictions, classes))
+
+
+def csv_lines(predictions: Iterable[Prediction], classes: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of ``as_csv``, the names of the columns first."""
+    yield _csv_line(column_names(classes))
+    for prediction in predictions:
+        yield _csv_line(_cell(value) for value in _row(prediction, classes))
+
+
+def column_names(classes: Sequence[str]) -> list[str]:
+    """Return the names of all columns."""
+    return [*COLUMNS, *(f"p:{name}" for name in classes)]
+
+
+def check_parquet() -> Any:
+    """Return the package that writes Parquet.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    return pyarrow
+
+
+def write_parquet(path: Path, predictions: Iterable[Prediction], classes: Sequence[str]) -> None:
+    """Write predictions as a Parquet file, which appears once it is whole, with the columns of ``as_csv``.
+
+    Text is ``string``, numbers are ``double``; what is not there is null.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    arrow, rows = check_parquet(), iter(predictions)
+    schema = _schema(arrow, classes)
+    with storage.atomic_file(path) as stream, arrow.parquet.ParquetWriter(stream, schema) as writer:
+        while group := [_row(prediction, classes) for prediction in islice(rows, ROW_GROUP)]:
+            columns = zip(*group, strict=True)
+            arrays = [arrow.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)]
+            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
+
+
+def _schema(arrow: Any, classes: Sequence[str]) -> pyarrow.Schema:
+    texts = ("path", "predicted", "answer", "error")
+    return arrow.schema([(n, arrow.string() if n in texts else arrow.float64()) for n in column_names(classes)])
+
+
+def _row(prediction: Prediction, classes: Sequence[str]) -> Row:
+    """Return the values of all columns."""
+    of_class = {one.class_: one.probability for one in prediction.ranked}
+    best = prediction.ranked[0] if prediction.ranked else None
+    return (
+        printable(prediction.path),
+        best.class_ if best else None,
+        best.probability if best else None,
+        prediction.answer,
+        prediction.unknown_score,
+        prediction.error,
+        *(of_class.get(name) for name in classes),
+    )
+
+
+def printable(path: str) -> str:
+    """Return a path with what is no Unicode as ``\\udc..``: every output can take it."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _plain(prediction: Prediction, top: int | None) -> Prediction:
+    return dataclasses.replace(prediction, path=printable(prediction.path), ranked=prediction.ranked[:top])
+
+
+def _cell(value: str | float | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.7g}"
+
+
+def _csv_line(values: Iterable[str]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerow(values)
+    return stream.getvalue()

@@ -1,0 +1,90 @@
+"""How a classifier does on labelled images -> one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart import storage
+from headstart.classifier.assessment import Assessment
+from headstart.errors import DataError, MissingExtraError
+from headstart.evaluation.results import Evaluation
+from headstart.report import matrices
+from headstart.report.content import PAIRS, Pair
+from headstart.report.matrices import Matrix, Part
+from headstart.report.page import LISTED, TEMPLATES, environment
+from headstart.report.several import check_place
+from headstart.version import __version__
+
+SCRIPTS = ("copy.js",)
+
+MEASURES = (
+    ("accuracy", "Accuracy", "accuracy", "percent"),
+    ("balanced_accuracy", "Balanced accuracy", "balanced_accuracy", "percent"),
+    ("f1", "F1, mean of the classes", "averages/macro/f1", "ratio"),
+    ("auc", "AUC, mean of the classes", "averages/macro/auc", "ratio"),
+    ("loss", "Loss, cross-entropy in nats", "loss", "decimals"),
+)
+"""Name of the interval, title, where the value stands below ``test``, and how it is written."""
+
+
+def write_page(found: Assessment, path: Path) -> Path:
+    """Write the page of an assessment and return its path.
+
+    Raises:
+        DataError: no image could be judged.
+        ReportError: at ``path`` lies something that headstart did not write.
+        MissingExtraError: Jinja2 is not installed.
+    """
+    check_place(path)
+    storage.write_text(path, render(found))
+    return path
+
+
+def render(found: Assessment) -> str:
+    """Return the page as HTML text."""
+    if found.test is None:
+        raise DataError(f"No image of the classifier's classes in {found.data} could be read, so there is no page.")
+    try:
+        filled = environment({"found": found}).get_template("assessment.html")
+        page: str = filled.render(_context(found, found.test))
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "study") from error
+    return page
+
+
+def _context(found: Assessment, test: Evaluation) -> Mapping[str, Any]:
+    script = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
+    return {
+        "found": found,
+        "test": test,
+        "measures": MEASURES,
+        "matrix": _matrix(found, test),
+        "pairs": tuple(_pairs(test.confusion_matrix, found.classes)),
+        "version": __version__,
+        "listed": LISTED,
+        "script": script,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+
+
+def _matrix(found: Assessment, test: Evaluation) -> Matrix:
+    counts = np.array(test.confusion_matrix, np.int64)
+    part = Part("test", "All images", "By the most probable class.", counts)
+    return matrices.drawn(part, found.classes)
+
+
+def _pairs(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Iterator[Pair]:
+    """Yield the commonest mistakes."""
+    pairs = [
+        Pair(classes[true], classes[said], count, sum(row))
+        for true, row in enumerate(counts)
+        for said, count in enumerate(row)
+        if true != said and count
+    ]
+    yield from sorted(pairs, key=lambda pair: (-pair.count, -pair.share))[:PAIRS]

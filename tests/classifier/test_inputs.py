@@ -1,0 +1,73 @@
+"""Files, folders, patterns and lists."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from headstart.classifier.inputs import find_images
+from headstart.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def tree(tmp_path, monkeypatch):
+    for name in ("a.jpg", "b [1].jpg", "in/c.jpg", "in/deep/d.JPG", "in/.hidden.jpg", "in/Thumbs.db", "out/e.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+
+
+def names(*paths, **options):
+    return [path.as_posix() for path in find_images(paths, **options)]
+
+
+def test_files_and_folders_in_the_order_given():
+    assert names("out", "a.jpg", "in") == ["out/e.jpg", "a.jpg", "in/c.jpg", "in/deep/d.JPG"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jpg", ["a.jpg", "b [1].jpg"]),
+        ("in/**/*.[Jj][Pp][Gg]", ["in/c.jpg", "in/deep/d.JPG"]),
+        ("**", ["a.jpg", "b [1].jpg", "in/c.jpg", "in/deep/d.JPG", "out/e.jpg"]),
+        ("?ut", ["out/e.jpg"]),
+        ("b [1].jpg", ["b [1].jpg"]),
+    ],
+)
+def test_patterns(pattern, expected):
+    assert sorted(names(pattern)) == expected
+
+
+def test_absolute_patterns(tmp_path):
+    assert find_images([tmp_path / "i*" / "*.jpg"]) == [tmp_path / "in" / "c.jpg"]
+
+
+@pytest.mark.parametrize("content", [b"a.jpg\r\n\nin\nnot there.jpg", b"\xef\xbb\xbfa.jpg\nin\nnot there.jpg\n"])
+def test_lists_of_lines(content):
+    expected = ["a.jpg", "in/c.jpg", "in/deep/d.JPG", "not there.jpg"]
+    assert names("-", listed=io.BytesIO(content)) == expected
+
+
+def test_lists_with_nul_between_take_any_name():
+    assert names("-", listed=io.BytesIO(b"two\nlines.jpg\0a.jpg\0")) == ["two\nlines.jpg", "a.jpg"]
+    [found] = find_images(["-"], listed=io.BytesIO(b"caf\xe9.jpg\0"))
+    assert os.fsencode(found) == b"caf\xe9.jpg"
+
+
+def test_a_folder_is_left_out_where_it_was_not_named(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    out = Path("out")
+    assert names(".", leave_out=out) == ["a.jpg", "b [1].jpg", "in/c.jpg", "in/deep/d.JPG"]
+    assert names("**/*.jpg", leave_out=out) == ["a.jpg", "b [1].jpg", "in/c.jpg"]
+    assert names("-", listed=io.BytesIO(b"a.jpg\nout/e.jpg\nlink/e.jpg\n"), leave_out=out) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("nothing.jpg", "There is no file or folder nothing"), ("*.png", "Nothing matches"), ("-", "There are no files")],
+)
+def test_what_means_nothing_is_said(path, message):
+    with pytest.raises(UsageError, match=message):
+        find_images([path], listed=io.BytesIO(b"\n"))
