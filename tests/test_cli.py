@@ -19,23 +19,6 @@ from headstart.study.settings import Settings
 
 
 @pytest.fixture
-def headstart(monkeypatch, capsys, tmp_path):
-    """Run a command line in this process, in a folder of its own; return exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["headstart", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as exit_request:
-            status = exit_request.code or 0
-        return status, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
 def photos(tmp_path):
     """Two classes of twelve small pictures."""
     random = np.random.default_rng(0)

@@ -1,15 +1,14 @@
 """``headstart evaluate`` from outside: on a study's own test images it finds what the study found."""
 
 import csv
+import functools
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import headstart
-from headstart import cli
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +27,8 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture
-def evaluate(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["headstart", "evaluate", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as exit_request:
-            status = exit_request.code or 0
-        return status, *capsys.readouterr()
-
-    return run
+def evaluate(headstart):
+    return functools.partial(headstart, "evaluate")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """``headstart predict`` from outside: every form, bad files, lists, copies, and a watch that a signal ends."""
 
 import csv
+import functools
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart import cli, prediction_job
+from headstart import prediction_job
 from headstart.classifier import predict, tables
 
 from .classifier.conftest import save_birds
@@ -25,21 +26,9 @@ def birds(tmp_path_factory):
 
 
 @pytest.fixture
-def headstart(monkeypatch, capsys, tmp_path):
-    """Run a command line in this process, in a folder of its own; return exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, listed=b""):
-        monkeypatch.setattr(sys, "argv", ["headstart", "predict", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(listed)))
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as exit_request:
-            status = exit_request.code or 0
-        return status, *capsys.readouterr()
-
-    return run
+def headstart(headstart):
+    """Run ``headstart predict``."""
+    return functools.partial(headstart, "predict")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headstart import cli
 from headstart.backbones.catalog import ZERO_TO_ONE
 from headstart.classifier import bundle, explanation
 from headstart.classifier.answering import Answering
@@ -47,23 +46,6 @@ def colour_bundle(folder, *, rule="stretch", answering=None, side=32):
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
     return colour_bundle(tmp_path_factory.mktemp("run") / "classifier")
-
-
-@pytest.fixture
-def headstart(monkeypatch, capsys, tmp_path):
-    """Run a command line in this process, in a folder of its own; return exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["headstart", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as exit_request:
-            status = exit_request.code or 0
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def picture(height=60, width=90, colour=2, spot=(slice(6, 22), slice(64, 84))) -> np.ndarray:

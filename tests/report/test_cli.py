@@ -5,27 +5,9 @@ import sys
 
 import pytest
 
-from headstart import cli
 from headstart.report import export, pdf
 
 SMALL = {"backbones": ("mobilenet",), "rates": (1e-3,)}
-
-
-@pytest.fixture
-def headstart(monkeypatch, capsys, tmp_path):
-    """Run a command line in this process, in a folder of its own; return exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["headstart", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as exit_request:
-            status = exit_request.code or 0
-        return status, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
