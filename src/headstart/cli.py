@@ -419,21 +419,22 @@ def report(
 
     Example: headstart report runs/photos-1a2b3c --open
     """
+    from headstart.report import export as exporting
     from headstart.report import pdf as printing
+    from headstart.runs.folder import RunFolder
 
     if figures and len(runs) > 1:
         raise click.UsageError("--figures takes one RUN: its files are of one study. Give one, or leave out --figures.")
+    # said before any work
+    if figures:
+        exporting.check_place(figures)
     if pdf:
-        # said before any work
         printing.find_browser()
         printing.check_place(pdf)
     page = _write_page(runs, out)
     click.echo(page)
     if figures:
-        from headstart.report.export import write_figures
-        from headstart.runs.folder import RunFolder
-
-        write_figures(RunFolder(runs[0]), figures)
+        exporting.write_figures(RunFolder(runs[0]), figures)
         click.echo(figures)
     if pdf:
         click.echo(printing.print_page(page, pdf))

@@ -28,12 +28,7 @@ def write_figures(folder: RunFolder, directory: Path) -> tuple[Path, ...]:
             holds files of the same names that headstart did not write.
         MissingExtraError: matplotlib is not installed.
     """
-    if directory.exists() and not directory.is_dir():
-        raise RunError(f"{directory} is a file. --figures needs a folder: choose another name.")
-    if is_run(directory):
-        raise RunError(
-            f"{directory} is a run folder, whose files stay as they are. Choose another folder for --figures."
-        )
+    check_place(directory)
     findings = content.gather(folder)
     try:
         files = dict(_files(folder, findings))
@@ -43,6 +38,16 @@ def write_figures(folder: RunFolder, directory: Path) -> tuple[Path, ...]:
     for name, data in files.items():
         storage.write_bytes(directory / name, data)
     return tuple(directory / name for name in files)
+
+
+def check_place(directory: Path) -> None:
+    """Raise RunError where figures may not be written: the directory is a file or a run folder."""
+    if directory.exists() and not directory.is_dir():
+        raise RunError(f"{directory} is a file. --figures needs a folder: choose another name.")
+    if is_run(directory):
+        raise RunError(
+            f"{directory} is a run folder, whose files stay as they are. Choose another folder for --figures."
+        )
 
 
 def _claim(directory: Path, names: Collection[str]) -> None:
