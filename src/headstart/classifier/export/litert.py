@@ -49,7 +49,10 @@ def open_file(file: Path) -> Runtime:
     from ai_edge_litert.interpreter import Interpreter
 
     with quietly():
-        runner = Interpreter(str(file), num_threads=core_count()).get_signature_runner()
+        interpreter = Interpreter(str(file), num_threads=core_count())
+        runner = interpreter.get_signature_runner()
+        # the first run tells of the delegate that it makes
+        runner(image=np.zeros(interpreter.get_input_details()[0]["shape"], np.uint8))
 
     def run(pixels: Pixels) -> NDArray[np.float32]:
         return np.asarray(runner(image=pixels)[graph.PROBABILITIES])
