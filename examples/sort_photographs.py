@@ -26,7 +26,7 @@ def main(classifier: str, photos: str, into: str) -> None:
             print(
                 f"{prediction.path}: {first.class_} {first.probability:.0%} or {second.class_} {second.probability:.0%}"
             )
-    print(f"{sorter.copied} copied, {sorter.there} were there already")
+    print(f"{sorter.copied} copied, {sorter.there} have an equal copy there")
 
 
 if __name__ == "__main__":

@@ -193,6 +193,8 @@ def test_a_saved_classifier_says_the_same_without_scikit_learn(pictures, tmp_pat
         (np.zeros((4, 9)), "X must be a list of files, or uint8 pixels of images. Received: float64 of shape (4, 9)"),
         (np.zeros((4, 9, 9, 3)), "An image must be a file, or uint8 pixels (height, width, 3). Received: float64"),
         (np.zeros((4, 9, 9, 4), np.uint8), "An image must be a file, or uint8 pixels"),
+        (np.zeros((224, 299, 3), np.uint8), "Give images in a list, also a single one: [image]. Received: uint8"),
+        (np.zeros((9, 9, 4), np.uint8), "Give images in a list, also a single one: [image]."),
         ("photos", "X must be a list of files"),
         ([], "X holds no images"),
         ([1, 2, 3, 4], "An image must be a file"),
@@ -214,6 +216,22 @@ def test_bad_images_are_named(pictures, tmp_path):
         tiny().fit([paths[0].read_bytes(), b""], [0, 1])
     with pytest.raises(ImageError, match=r"gone\.png: No such file"):
         tiny().fit([paths[0], tmp_path / "gone.png"], [0, 1])
+    with pytest.raises(ImageError, match="no file can have this name"):
+        tiny().fit([paths[0], "a\0b.png"], [0, 1])
+
+
+def test_a_folder_of_the_users_is_not_saved_over(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "it" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("years of work")
+    fitted = tiny().fit(pictures, LABELS)
+    for folder in ("it", "it/thesis.txt", ".", ".."):
+        with pytest.raises(UsageError, match="Choose the name of a new folder"):
+            fitted.save(folder)
+    assert [path.name for path in tmp_path.rglob("*")] == ["it", "thesis.txt"]
+    for _ in range(2):
+        assert headstart.load(fitted.save("new")).classes == ("day", "night")
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ def test_what_cannot_be_is_one_line(study, evaluate, tmp_path):
         code, out, error = evaluate(*arguments)
         assert (code, out, len(error.splitlines())) == (status, "", 1)
     (tmp_path / "thesis.html").write_text("mine")
-    code, _, error = evaluate(result.classifier, photos, "--report", "thesis.html")
-    assert code == 1 and "is no page of headstart" in error
+    for place, reason in (("thesis.html", "is no page of headstart"), (".", "is a folder")):
+        code, out, error = evaluate(result.classifier, photos, "--report", place)
+        # before the images are looked at
+        assert (code, out) == (1, "") and reason in error and "Evaluating" not in error
     assert (tmp_path / "thesis.html").read_text() == "mine"

@@ -79,6 +79,21 @@ def test_a_bad_file_is_a_row_and_the_rest_goes_on(headstart, birds, photos):
     assert [bool(row["answer"]) for row in rows] == [not reason for reason in reasons]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+def test_names_are_written_as_they_are_and_shown_as_they_can_be(birds, photos, capsys):
+    odd = photos / "a" / "\x1b[31mred\nline.png"
+    (photos / "a" / "0.png").rename(odd)
+
+    def printed(**choices):
+        prediction_job.run(birds, [photos], prediction_job.Choices(**choices))
+        return capsys.readouterr().out
+
+    assert str(odd) in [row["path"] for row in csv.DictReader(io.StringIO(printed(as_csv=True), newline=""))]
+    assert str(odd) in [row["path"] for row in json.loads(printed(as_json=True))]
+    table = printed()
+    assert len(table.splitlines()) == 13 and r"\x1b[31mred\nline.png  " in table
+
+
 def test_copies_by_answer_are_not_classified_again(headstart, birds, photos):
     status, out, error = headstart(birds, photos, "--sort-into", photos / "sorted", "--csv")
     rows = list(csv.DictReader(io.StringIO(out)))
@@ -88,7 +103,7 @@ def test_copies_by_answer_are_not_classified_again(headstart, birds, photos):
     copies = files_below(photos / "sorted")
     assert sorted(copy.split("/")[0] for copy in copies) == expected
     status, again, error = headstart(birds, photos, "--sort-into", photos / "sorted", "--csv")
-    assert (again, error) == (out, f"Copied 0 images into {photos / 'sorted'}; 12 were there already.\n")
+    assert (again, error) == (out, f"Copied 0 images into {photos / 'sorted'}; 12 have an equal copy there.\n")
     assert files_below(photos / "sorted") == copies
     status, _, error = headstart(birds, photos / "sorted", "--sort-into", photos / "sorted")
     assert status == 2 and "Choose a --sort-into outside of it" in error
@@ -101,6 +116,16 @@ def test_a_place_that_cannot_be_written_is_one_line(headstart, birds, photos, tm
     status, _, error = headstart(birds, photos, "--sort-into", "out")
     assert status == 1
     assert len(error.splitlines()) == 1 and "Cannot use out/" in error
+
+
+def test_a_parquet_file_takes_the_place_of_no_other(headstart, photos):
+    """Said before the classifier is looked for: --json and --csv take no file, so an image is named here easily."""
+    image = photos / "a" / "0.png"
+    before = image.read_bytes()
+    status, out, error = headstart("no classifier", photos, "--parquet", image)
+    assert (status, out) == (2, "") and "0.png is there already and is no Parquet file. Name another" in error
+    assert image.read_bytes() == before
+    assert "is a folder" in headstart("no classifier", photos, "--parquet", photos)[2]
 
 
 @pytest.mark.parametrize(

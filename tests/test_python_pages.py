@@ -86,7 +86,7 @@ def example(name):
 
 def test_sorting_photographs(classifier, place, capsys):
     Path("photos/bad.jpg").write_text("no picture")
-    for last in ("24 copied, 0 were there already", "0 copied, 24 were there already"):
+    for last in ("24 copied, 0 have an equal copy there", "0 copied, 24 have an equal copy there"):
         example("sort_photographs").main("classifier", "photos", "sorted")
         out = capsys.readouterr().out
         assert out.splitlines()[-1] == last and "bad.jpg: text, not an image" in out

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from headstart.api import Result
+from headstart.classifier.prediction import ClassProbability, Prediction
 from headstart.evaluation.evidence import Changes, Combination, LabelDoubts, LearningCurve, Optimism
 from headstart.evaluation.metrics import evaluate, fold_values
 from headstart.evaluation.results import (
@@ -24,7 +25,17 @@ from headstart.evaluation.results import (
 from headstart.evaluation.summary import Summary
 from headstart.runs.folder import CandidateTiming, Timings
 from headstart.runs.history import Headline, RunRow
-from headstart.terminal import Column, print_columns, print_places, print_result, print_runs
+from headstart.terminal import (
+    Column,
+    prediction_lines,
+    print_columns,
+    print_places,
+    print_result,
+    print_runs,
+    print_table,
+    visible,
+    widths,
+)
 
 VALUES = fold_values([0.5, 1.0], [0.5, 0.5])
 TEST = evaluate(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), ["a", "b"])
@@ -253,3 +264,20 @@ def test_columns_that_fit_stay_in_their_order(terminal):
     columns = [Column("a", ["1" * 20]), Column("b", ["2" * 50], worth=2), Column("c", ["3" * 30], worth=1)]
     assert terminal(60, lambda: print_columns(columns))[1].split() == ["1" * 20, "3" * 30]
     assert terminal(120, lambda: print_columns(columns))[1].split() == ["1" * 20, "2" * 50, "3" * 30]
+
+
+CLEARS, SHOWN = "\x1b[2Jnew\n\udce9 \u202egpj.exe", r"\x1b[2Jnew\n\udce9 \u202egpj.exe"
+
+
+def test_names_neither_command_the_terminal_nor_break_a_line(capsys):
+    assert visible(CLEARS) == visible(SHOWN) == SHOWN
+    assert visible("Käfer 甲虫 50 %.jpg") == "Käfer 甲虫 50 %.jpg"
+    ranked = (ClassProbability("b\x07d", 0.5), ClassProbability("c", 0.5))
+    rows = [Prediction(CLEARS, "b\x07d", ranked, None, None), Prediction("x", None, (), None, CLEARS)]
+    found = list(prediction_lines(rows, widths([Path(CLEARS), Path("x")], ["b\x07d"]), top=2))
+    room = " " * (len(SHOWN) - 1)
+    assert found[1:] == [f"{SHOWN}  b\\x07d  b\\x07d 50.0%, c 50.0%\n", f"x{room}          {SHOWN}\n"]
+    print_table(["class", "n"], [[CLEARS, "1"]])
+    print_columns([Column(CLEARS, ["1"])])
+    out = capsys.readouterr().out
+    assert out.count(SHOWN) == 2 and out.replace("\n", "").isprintable()

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from headstart import storage
 from headstart.classifier import bundle
-from headstart.classifier.prediction import Image, name_of
-from headstart.data import decode
+from headstart.classifier.prediction import ONE_IMAGE, Image, is_one, name_of
+from headstart.data import decode, image_file
 from headstart.errors import ImageError, MissingExtraError, UsageError
 from headstart.features import graph
 from headstart.features.cache import FeatureCache
@@ -146,6 +146,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Write a classifier that needs neither training code nor scikit-learn; ``headstart.load`` reads it.
 
         It answers with the most probable class: a study would also calibrate it and tell unknown images.
+
+        Args:
+            folder: a new one, an empty one, or one that holds an earlier classifier, which is replaced, and nothing
+                else.
+
+        Raises:
+            UsageError: there is something else at ``folder``; it is left as it is.
         """
         check_is_fitted(self, "weights_")
         network, path = self._network(), Path(folder)
@@ -255,6 +262,8 @@ def _images(X: Any) -> list[Image]:  # noqa: N803
     """
     if isinstance(X, str | Path | bytes) or not hasattr(X, "__iter__") or getattr(X, "ndim", 1) in (0, 2):
         raise ValueError(f"X must be a list of files, or uint8 pixels of images. Received: {_kind(X)}")
+    if isinstance(X, np.ndarray) and X.ndim == 3 and is_one(X):
+        raise ValueError(f"{ONE_IMAGE} Received: {_kind(X)}")
     images = [Path(one) if isinstance(one, str) else one for one in X]
     if not images:
         raise ValueError(f"X holds no images. Received: {_kind(X)}")
@@ -294,7 +303,7 @@ def _features(network: Network, images: Sequence[Image], keys: Iterable[str]) ->
     engine = choose_engine()
     space = network.prediction_space(engine, PRECISION)
     request = Request(space, lambda: _trunk(space.id, network, engine))
-    image_set = ImageSet(tuple(keys), lambda index: _encoded(images[index]))
+    image_set = ImageSet(tuple(keys), lambda index: image_file.encoded(images[index]))
     try:
         [(features, _)] = extract(image_set, [request], FeatureCache(storage.cache_folder()), size=network.size)
     except ImageError as error:
@@ -306,31 +315,23 @@ def _named(error: ImageError, images: Sequence[Image], network: Network) -> Imag
     """Return the error with the name of the first image that cannot be read."""
     for place, image in enumerate(images):
         try:
-            decode.load(_encoded(image), network.size)
+            decode.load(image_file.encoded(image), network.size)
         except ImageError as reason:
             name = name_of(image) if isinstance(image, Path) else f"image {place} of X"
             return ImageError(f"{name}: {reason}")
     return error
 
 
-def _encoded(image: Image) -> bytes | NDArray[np.uint8]:
-    try:
-        return Path(image).read_bytes() if isinstance(image, str | Path) else image
-    except OSError as error:
-        raise ImageError(error.strerror or "cannot be read") from error
-
-
 def _key(image: Image) -> str:
     """Return what the features of an image are kept under: the hex SHA-256 of its content."""
     try:
-        if isinstance(image, str | Path):
-            return storage.sha256_of(Path(image))
-    except OSError as error:
-        raise ImageError(f"{name_of(image)}: {error.strerror or 'cannot be read'}") from error
-    if isinstance(image, bytes):
-        return hashlib.sha256(image).hexdigest()
-    digest = hashlib.sha256(f"pixels {image.shape}:".encode())
-    digest.update(np.ascontiguousarray(image).data)
+        content = image_file.encoded(image)
+    except ImageError as error:
+        raise ImageError(f"{name_of(image)}: {error}") from error
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256(f"pixels {content.shape}:".encode())
+    digest.update(np.ascontiguousarray(content).data)
     return digest.hexdigest()
 
 

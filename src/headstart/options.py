@@ -203,10 +203,10 @@ _SERVING = (
     click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free."),
     _many("--allow-origin", "URL", "Origin of a page elsewhere that may ask, or '*'.  May be given often."),
     _number("--max-megabytes", 32.0, "Largest body of a request."),
-    _number("--max-megapixels", 178.0, "Largest image."),
+    _number("--max-megapixels", 178.0, "Largest image; at most 178."),
     _number("--max-images", 100, "Most parts of a form."),
     _number("--max-queue", 512, "Most images that may wait, of all requests."),
-    _number("--max-seconds", 30.0, "Longest time to receive a request, and to answer it."),
+    _number("--max-seconds", 30.0, "Longest time for a request to arrive (its headers: at most 10), and to answer it."),
 )
 
 

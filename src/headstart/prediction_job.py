@@ -80,7 +80,7 @@ def run(classifier: Path, paths: Sequence[Path], choices: Choices) -> bool:
     if not paths and not choices.watch:
         raise UsageError("Name the images: files, folders, patterns, - for a list on standard input; or --watch DIR.")
     if choices.parquet:
-        tables.check_parquet()
+        tables.check_parquet(choices.parquet)
     if choices.sort_into:
         named = [path for path in paths if str(path) != inputs.STANDARD_INPUT]
         check_apart([*named, *([choices.watch] if choices.watch else [])], choices.sort_into)
@@ -116,7 +116,8 @@ def _write(predictions: Iterator[Prediction], model: Classifier, files: Sequence
         click.echo(choices.parquet)
         return
     for piece in _pieces(predictions, model, files, choices):
-        click.echo(piece, nl=False)
+        # or click leaves out what looks like colours, where names of files hold it
+        click.echo(piece, nl=False, color=True)
 
 
 def _pieces(
@@ -148,7 +149,7 @@ def _tell(tally: _Tally, sorter: Sorter | None, choices: Choices) -> None:
         unread = f" and {tally.failed:,} that could not be read" if tally.failed else ""
         click.echo(f"Stopped after {tally.answered:,} images{unread}.", err=True)
     if sorter:
-        there = f"; {sorter.there:,} were there already" if sorter.there else ""
+        there = f"; {sorter.there:,} have an equal copy there" if sorter.there else ""
         click.echo(f"Copied {sorter.copied:,} images into {sorter.folder}{there}.", err=True)
 
 

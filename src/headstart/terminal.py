@@ -93,6 +93,14 @@ class BarProgress(Progress):
             yield lambda done: bars.advance(task, done)
 
 
+def visible(text: str) -> str:
+    """Return names and sentences for one line of a terminal.
+
+    What could break the line or command the terminal is written as Python does: ``\\n``, ``\\x1b``, ``\\udce9``.
+    """
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
 def print_table(headings: list[str], rows: list[list[str]]) -> None:
     """Print a plain table on stdout; columns of numbers are set to the right."""
     from rich.console import Console
@@ -101,9 +109,9 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column, heading in enumerate(headings):
         numeric = bool(rows) and all(_is_number(row[column]) for row in rows)
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(visible(heading), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     width = None if sys.stdout.isatty() else 240
     Console(width=width, highlight=False, markup=False).print(table)
 
@@ -115,30 +123,29 @@ def prediction_lines(predictions: Iterable[Prediction], widths: Sequence[int], *
     """Yield a table of predictions line by line, as they come: path, answer, and the ``top`` classes or the error."""
     from rich.cells import cell_len
 
-    from headstart.classifier.tables import printable
-
-    def line(*texts: str) -> str:
+    def line(*names: str) -> str:
+        texts = [visible(name) for name in names]
         padded = [text + " " * (width - cell_len(text)) for text, width in zip(texts, (*widths, 0), strict=True)]
         return "  ".join(padded).rstrip() + "\n"
 
     yield line("image", "answer", "classes")
     for one in predictions:
         classes = ", ".join(f"{each.class_} {each.probability:.1%}" for each in one.top(top))
-        yield line(printable(one.path), one.answer or "", one.error or classes)
+        yield line(one.path, one.answer or "", one.error or classes)
 
 
 def widths(files: Sequence[Path], answers: Sequence[str]) -> tuple[int, int]:
     """Return how many columns of the screen paths and answers take, within reason."""
     from rich.cells import cell_len
 
-    longest = [max((cell_len(str(one)) for one in texts), default=30) for texts in (files, answers)]
+    longest = [max((cell_len(visible(str(one))) for one in texts), default=30) for texts in (files, answers)]
     return min(longest[0], 120), min(max(longest[1], len("answer")), 60)
 
 
 def print_assessment(found: Assessment) -> None:
     """Print how a classifier does on labelled images: headline, classes, confusion matrix, answers, set-aside files."""
     for note in found.notes:
-        print(note)
+        print(visible(note))
     if found.test and found.answers and found.calibration:
         low, high = found.test.intervals["accuracy"]
         print(
@@ -153,14 +160,15 @@ def print_assessment(found: Assessment) -> None:
         print()
         _print_counts(found.test.confusion_matrix, found.classes, MATRIX_CLASSES)
         for sentence in _answers_in_words(found.answers):
-            print(sentence)
+            print(visible(sentence))
     if found.unknown:
         refused = found.unknown.refused
         print(f"Of {refused.images:,} images of other classes {refused.count:,} were answered unknown.")
     if found.left_out:
-        print("Left out: " + ", ".join(f"{name} ({images:,} images)" for name, images in found.left_out.items()) + ".")
+        others = ", ".join(f"{name} ({images:,} images)" for name, images in found.left_out.items())
+        print(visible(f"Left out: {others}."))
     if found.set_aside:
-        lines = [f"  {one.path}: {one.reason}" for one in found.set_aside[:SHOWN_FINDINGS]]
+        lines = [visible(f"  {one.path}: {one.reason}") for one in found.set_aside[:SHOWN_FINDINGS]]
         more = len(found.set_aside) - len(lines)
         print("\n".join(["Set aside:", *lines, *([f"  and {more:,} more (--json lists all)"] if more else [])]))
 
@@ -200,7 +208,7 @@ def print_audit(found: Audit) -> None:
         print(f"\n{_sizes_in_words(found.sizes)}")
         print(f"Colour modes: {', '.join(f'{mode} {count:,}' for mode, count in found.colour_modes.items())}.")
     for warning in found.warnings or ("Nothing was found that should worry you.",):
-        print(f"\n- {warning}")
+        print(f"\n- {visible(warning)}")
     if found.sizes and found.sizes.small:
         print(
             f"\n{found.sizes.small:,} images have a side below 64 pixels: near copies were not looked for among them."
@@ -208,7 +216,7 @@ def print_audit(found: Audit) -> None:
     for title, lines in _findings(found):
         if lines:
             more = f"\n  and {len(lines) - SHOWN_FINDINGS:,} more (--json lists all)" * (len(lines) > SHOWN_FINDINGS)
-            print(f"\n{title}: {len(lines):,}\n  " + "\n  ".join(lines[:SHOWN_FINDINGS]) + more)
+            print(f"\n{title}: {len(lines):,}\n  " + "\n  ".join(map(visible, lines[:SHOWN_FINDINGS])) + more)
 
 
 def _sizes_in_words(sizes: Sizes) -> str:
@@ -263,9 +271,13 @@ class Column:
 
 def print_columns(columns: Sequence[Column]) -> None:
     """Print a table whose rows stay on one line each, at the cost of its least worthy columns."""
-    shown = _fitting(columns, _width())
+    shown = _fitting([_legible(column) for column in columns], _width())
     rows = [list(row) for row in zip(*(column.cells for column in shown), strict=True)]
     print_table([column.heading for column in shown], rows)
+
+
+def _legible(column: Column) -> Column:
+    return replace(column, heading=visible(column.heading), cells=[visible(cell) for cell in column.cells])
 
 
 def _width() -> int:
@@ -300,6 +312,7 @@ def _shortened(text: str, limit: int) -> str:
 
 def print_words(text: str, indent: str = "") -> None:
     """Print sentences; on a terminal lines break between words, and further ones are indented."""
+    text = visible(text)
     if sys.stdout.isatty():
         width = min(WIDEST_TEXT, _width())
         text = textwrap.fill(
@@ -350,7 +363,7 @@ def _print_matrix(summary: Summary) -> None:
 
 
 def _print_counts(matrix: Sequence[Sequence[int]], names: Sequence[str], most: int) -> None:
-    heading = "true \\ predicted"
+    heading, names = "true \\ predicted", [visible(name) for name in names]
     room = (_width() - len(heading) - 2) // len(names) - 2
     if len(names) > most or room < max(len(str(count)) for row in matrix for count in row):
         print(f"The confusion matrix of {len(names)} classes is in the report.\n")

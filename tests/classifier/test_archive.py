@@ -1,5 +1,6 @@
 """Folders and zip files that are no classifier, or are made to harm: refused in one line, and nothing is written."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from headstart.classifier import archive, bundle, predict
+from headstart.classifier import archive, bundle, info, predict
 from headstart.errors import ClassifierError
 
 FILES = ("classifier.json", "model.xml", "model.bin", "weights.npz", "unknown.npz", "probes.npz", "README.md")
@@ -260,7 +261,7 @@ def declared(path, name, size):
 def test_two_gigabytes_that_are_only_said_are_refused(birds, name):
     path = write_zip(birds.with_suffix(".zip"), birds, method=zipfile.ZIP_DEFLATED)
     declared(path, name, 2**31)
-    refused(path, "at most|damaged")
+    refused(path, "would unpack from")
 
 
 ZEROS = 50_000_000
@@ -283,6 +284,45 @@ def test_bombs_take_no_memory(birds, name, said):
         tracemalloc.stop()
 
 
+def grown(folder, name, size, fill=b" "):
+    """Let a file of a bundle have a size, and the description say so: nothing but its size is wrong with it."""
+    content = (folder / name).read_bytes().ljust(size, fill)
+    (folder / name).write_bytes(content)
+    files = json.loads((folder / "classifier.json").read_text())["files"]
+    rewritten(folder, files={**files, name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}})
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+@pytest.mark.parametrize(("name", "most"), [("model.xml", 2**26), ("probes.npz", 2**26), ("README.md", 2**24)])
+def test_files_that_are_longer_than_they_can_be_are_refused_unread(birds, name, most, kind, monkeypatch):
+    grown(birds, name, most + 1)
+    path = write_zip(birds.with_suffix(".zip"), birds) if kind == "zip" else birds
+    monkeypatch.setattr(archive._Streams, "check", None)
+    refused(path, f"says that {name} has {most + 1:,} bytes; at most {most:,} are read")
+
+
+def test_files_of_a_zip_file_that_shrink_as_no_weights_do_are_refused(birds, monkeypatch):
+    monkeypatch.setattr(archive, "SMALL", 100_000)
+    grown(birds, "model.bin", 90_000, b"\0")
+    path = birds.with_suffix(".zip")
+    predict.load(write_zip(path, birds, method=zipfile.ZIP_DEFLATED))
+    grown(birds, "model.bin", 200_000, b"\0")
+    refused(
+        write_zip(path, birds, method=zipfile.ZIP_DEFLATED), r"model\.bin would unpack from [\d,]+ to 200,000 bytes"
+    )
+    predict.load(write_zip(path, birds))
+
+
+@pytest.mark.parametrize("name", ["unknown.npz", "weights.npz"])
+def test_arrays_that_are_larger_than_their_file_are_refused(birds, name):
+    with np.load(birds / name) as arrays:
+        arrays = {key: np.zeros((1000, *array.shape), array.dtype) for key, array in arrays.items()}
+    np.savez_compressed(birds / name, **arrays)
+    grown(birds, name, 0)
+    with pytest.raises(ClassifierError, match=f"{name} in .* cannot be read: its arrays are larger than"):
+        predict.load(birds).bundle.weights()
+
+
 def test_more_entries_than_a_bundle_has_are_refused_before_they_are_listed(zipped, monkeypatch):
     monkeypatch.setattr(zipfile, "ZipFile", None)
     end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 8, 8, 500, 0, 0)
@@ -294,11 +334,30 @@ def test_more_entries_than_a_bundle_has_are_refused_before_they_are_listed(zippe
 
 def test_large_archives_are_counted_by_their_own_record(zipped, monkeypatch):
     monkeypatch.setattr(zipfile, "ZipFile", None)
-    record = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 10**6, 10**6, 46 * 10**6, 0)
-    locator = struct.pack("<4sIQI", b"PK\6\7", 0, 0, 1)
-    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 1, 1, 50, 0, 0)
-    zipped.write_bytes(record + locator + end)
+    zipped.write_bytes(large_record(10**6) + locator(0) + END)
     refused(zipped, "holds 1,000,000 files")
+    for comment in (1, 2**16 - 1, 2**16):
+        zipped.write_bytes(bytes(100) + large_record(10**6) + locator(100) + END + bytes(comment))
+        refused(zipped, "holds 1,000,000 files")
+
+
+END = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 1, 1, 50, 0, 0)
+
+
+def large_record(entries):
+    return struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, entries, entries, 46 * entries, 0)
+
+
+def locator(place):
+    return struct.pack("<4sIQI", b"PK\6\7", 0, place, 1)
+
+
+def test_a_second_record_that_says_less_is_not_believed(zipped, monkeypatch):
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    zipped.write_bytes(large_record(3) + large_record(200_000) + locator(0) + END)
+    refused(zipped, "its list of files is in two places")
+    zipped.write_bytes(large_record(3) + large_record(200_000) + locator(56) + END)
+    refused(zipped, "holds 200,000 files")
 
 
 def bomb_of_arrays(path, shape, size=1000):
@@ -384,5 +443,5 @@ def test_a_zip_file_that_changes_after_it_was_checked_is_not_used(zipped):
 
 
 def test_an_enormous_description_is_not_read(birds, monkeypatch):
-    monkeypatch.setattr(bundle, "LARGEST_INFO", 1000)
+    monkeypatch.setitem(info.LARGEST, "classifier.json", 1000)
     refused(birds, "at most 1,000 are read")

@@ -131,6 +131,18 @@ def test_data_without_any_of_the_classes_is_refused(classifier, tmp_path):
             assess(classifier, tmp_path, others=others)
 
 
+@pytest.mark.parametrize("others", assessment.OTHERS)
+def test_data_of_which_nothing_can_be_read_is_refused(classifier, tmp_path, others):
+    (tmp_path / "crow").mkdir()
+    for number in range(3):
+        (tmp_path / "crow" / f"{number}.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"^None of the 3 images .* can be read, such as crow/0\.png: empty file\. See"):
+        assess(classifier, tmp_path, others=others)
+    (tmp_path / "list.csv").write_text("path,label\ngone.png,crow\n")
+    with pytest.raises(DataError, match=r"^None of the 1 images .* can be read, such as gone\.png: "):
+        assess(classifier, tmp_path / "list.csv", others=others)
+
+
 def test_one_class_alone_and_classes_without_images(classifier, data, tmp_path):
     shutil.copytree(data / "crow", tmp_path / "data" / "crow")
     found = assess(classifier, tmp_path / "data")

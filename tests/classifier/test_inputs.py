@@ -56,6 +56,18 @@ def test_lists_with_nul_between_take_any_name():
     assert os.fsencode(found) == b"caf\xe9.jpg"
 
 
+def test_a_list_may_hold_names_that_no_file_has(monkeypatch):
+    long = "x" * 300 + ".jpg"
+    content = f"a.jpg\n{long}\n{long}/b.jpg\n".encode()
+    assert names("-", listed=io.BytesIO(content)) == ["a.jpg", long, f"{long}/b.jpg"]
+    assert names("-", listed=io.BytesIO(content), leave_out=Path("out")) == ["a.jpg", long, f"{long}/b.jpg"]
+    Path("circle").symlink_to("circle")
+    assert names("-", listed=io.BytesIO(b"circle/c.jpg"), leave_out=Path("out")) == ["circle/c.jpg"]
+    for name in (long, "a\0b.jpg"):
+        with pytest.raises(UsageError, match="There is no file or folder"):
+            find_images([name])
+
+
 def test_a_folder_is_left_out_where_it_was_not_named(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "out")
     out = Path("out")

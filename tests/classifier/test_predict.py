@@ -1,5 +1,6 @@
 """Predicting in batches, one by one and in threads: always the same answers."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -79,7 +80,7 @@ def test_an_array_of_images_is_a_list_of_them(classifier):
     assert len(classifier.predict(grey)) == 7
 
 
-@pytest.mark.parametrize("image", ["new.jpg", b"\xff\xd8\xff", np.zeros((9, 9, 3), np.uint8)])
+@pytest.mark.parametrize("image", ["new.jpg", b"\xff\xd8\xff", *(np.zeros((9, 9, n), np.uint8) for n in (3, 4))])
 def test_one_image_instead_of_a_list_is_refused(classifier, image):
     with pytest.raises(UsageError, match="Give images in a list"):
         classifier.predict(image)
@@ -93,6 +94,12 @@ def test_a_bad_image_is_named(classifier, pictures, tmp_path):
     with pytest.raises(ImageError, match=r"bad\.jpg: text, not an image"):
         classifier.probabilities([pictures[0], tmp_path / "bad.jpg"])
     assert list(classifier.outputs([pictures[0], tmp_path / "bad.jpg"]).errors) == [1]
+
+
+def test_what_a_list_should_not_name_gets_its_reason(classifier, tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    rows = classifier.predict(["a\0b.jpg", tmp_path / "pipe.jpg", tmp_path])
+    assert [one.error for one in rows] == ["no file can have this name", "no regular file", "a folder, not an image"]
 
 
 def test_a_stream_asks_for_images_as_it_goes_on(classifier, pictures):

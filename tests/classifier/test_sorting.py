@@ -44,6 +44,41 @@ def test_equal_names_get_numbers_and_equal_files_one_copy(named_alike, tmp_path)
     assert files_in(tmp_path / "in") == before
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("x" * 251 + ".jpg", "x" * 247 + " (2).jpg"),
+        ("x" * 248 + ".jpg", "x" * 247 + " (2).jpg"),
+        ("x" * 247 + ".jpg", "x" * 247 + " (2).jpg"),
+        ("\u96ea" * 83 + ".jpg", "\u96ea" * 82 + " (2).jpg"),
+        ("a." + "y" * 253, "a." + "y" * 249 + " (2)"),
+        ("." + "y" * 254, "." + "y" * 250 + " (2)"),
+    ],
+)
+def test_numbered_names_are_no_longer_than_names_can_be(tmp_path, name, expected):
+    sorter = Sorter(tmp_path / "out", ["cat"])
+    for place in (1, 2):
+        sorter.copy(write(tmp_path / "in" / str(place) / name, bytes([place])), "cat")
+    assert files_in(tmp_path / "out") == {f"cat/{name}": b"\1", f"cat/{expected}": b"\2"}
+
+
+def test_long_names_that_are_shortened_to_one_are_all_copied(tmp_path):
+    sorter = Sorter(tmp_path / "out", ["cat"])
+    for last in "abc":
+        for place in range(3):
+            name = "x" * 250 + f"{last}.jpg"
+            sorter.copy(write(tmp_path / "in" / str(place) / name, f"{last}{place}".encode()), "cat")
+    assert sorter.copied == len(set(files_in(tmp_path / "out").values())) == 9
+
+
+def test_a_file_in_the_place_of_a_folder_is_said(tmp_path):
+    place = write(tmp_path / "out" / "cat", b"mine")
+    with pytest.raises(FileExistsError) as caught:
+        Sorter(tmp_path / "out", ["cat"]).copy(write(tmp_path / "x.jpg", b"new"), "cat")
+    assert caught.value.filename == str(place)
+    assert place.read_bytes() == b"mine"
+
+
 def test_unknown_has_a_folder_and_errors_have_none(named_alike, tmp_path):
     sorter = Sorter(tmp_path / "out", ["cat", "dog"])
     rows = [said(named_alike[0], "unknown"), said(named_alike[1], None), said(named_alike[2], "dog")]

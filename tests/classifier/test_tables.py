@@ -10,7 +10,7 @@ import pytest
 from headstart import storage
 from headstart.classifier import tables
 from headstart.classifier.prediction import ClassProbability, Prediction
-from headstart.errors import MissingExtraError
+from headstart.errors import MissingExtraError, UsageError
 
 CLASSES = ("crow", 'jay, "blue"', "no")
 PREDICTIONS = [
@@ -75,8 +75,22 @@ def test_a_broken_off_parquet_file_is_not_there(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_extra_is_named(monkeypatch):
+def test_only_a_parquet_file_is_replaced(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for _ in range(2):
+        tables.write_parquet(tmp_path / "p.parquet", iter(PREDICTIONS), CLASSES)
+    assert parquet.read_table(tmp_path / "p.parquet").num_rows == 3
+    for content in (b"", b"PA", b"\xff\xd8\xff an image"):
+        (tmp_path / "new.jpg").write_bytes(content)
+        with pytest.raises(UsageError, match=r"new\.jpg is there already and is no Parquet file"):
+            tables.write_parquet(tmp_path / "new.jpg", iter(PREDICTIONS), CLASSES)
+        assert (tmp_path / "new.jpg").read_bytes() == content
+    with pytest.raises(UsageError, match="is a folder"):
+        tables.check_parquet(tmp_path)
+
+
+def test_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(MissingExtraError, match=r"headstart\[parquet\]"):
-        tables.check_parquet()
+        tables.check_parquet(tmp_path / "p.parquet")

@@ -24,14 +24,15 @@ from numpy.typing import NDArray
 
 from headstart.errors import ClassifierError
 
-MOST_BYTES = 4 * 2**30
-"""Of one file. The largest network of the catalogue has 1.4 GB of weights."""
+SMALL, TIGHTEST = 2**26, 20
+"""An entry of a zip file may unpack to so many bytes, or to so many times what it is packed in. Weights hardly shrink,
+so nobody is refused, and a small zip file cannot take much memory."""
 
 _CHUNK = 2**20
 _END, _END_BYTES = b"PK\x05\x06", 22
 _LOCATOR, _LOCATOR_BYTES, _END_64_BYTES = b"PK\x06\x07", 20, 56
-# The record at the end, and the longest comment that can follow it.
-_LONGEST_TAIL = _LOCATOR_BYTES + _END_BYTES + 2**16 - 1
+# The record at the end with the locator before it, and what zipfile lets follow it.
+_LONGEST_TAIL = _LOCATOR_BYTES + _END_BYTES + 2**16
 _DIRECTORY_BYTES = 2**16
 _ENCRYPTED = 0x1 | 0x40
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -113,8 +114,6 @@ class _Streams:
             raise ClassifierError(f"The classifier {self._path} is incomplete: {name} is missing. Copy all of it.")
         if found != size:
             raise self._damage(name, f" ({found:,} bytes, not {size:,})")
-        if size > MOST_BYTES:
-            raise ClassifierError(f"{name} in {self._path} has {size:,} bytes; at most {MOST_BYTES:,} are read.")
 
     def _damage(self, name: str, detail: str = "") -> ClassifierError:
         return ClassifierError(
@@ -182,10 +181,11 @@ def _said_plainly(what: str) -> Iterator[None]:
 def _check_directory(path: Path, most: int) -> None:
     """Refuse a zip file with more entries than there can be, before its list of entries is read.
 
-    PKWARE, APPNOTE 6.3.10, sections 4.3.14 to 4.3.16: the record at the end, and the one for archives above 4 GiB.
+    PKWARE, APPNOTE 6.3.10, sections 4.3.14 to 4.3.16: the record at the end, and the one for archives above 4 GiB. That
+    one is read only from just before its locator, where every version of zipfile finds it.
     """
     with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - _LONGEST_TAIL))
+        begin = stream.seek(max(0, path.stat().st_size - _LONGEST_TAIL))
         tail = stream.read()
         start = tail.rfind(_END)
         if start < 0 or len(tail) < start + _END_BYTES:
@@ -193,7 +193,10 @@ def _check_directory(path: Path, most: int) -> None:
         entries, size = struct.unpack_from("<H I", tail, start + 10)
         locator = tail[max(0, start - _LOCATOR_BYTES) : start]
         if locator.startswith(_LOCATOR):
-            stream.seek(struct.unpack_from("<Q", locator, 8)[0])
+            place = begin + start - _LOCATOR_BYTES - _END_64_BYTES
+            if struct.unpack_from("<Q", locator, 8)[0] != place:
+                raise ClassifierError(f"{path} is no classifier: its list of files is in two places. Do not use it.")
+            stream.seek(place)
             entries, size = struct.unpack_from("<Q Q", stream.read(_END_64_BYTES), 32)
     if entries > most or size > _DIRECTORY_BYTES:
         raise ClassifierError(f"{path} is no classifier: it holds {entries:,} files; a classifier has at most {most}.")
@@ -210,6 +213,11 @@ def _checked_entry(entry: zipfile.ZipInfo, names: Collection[str], path: Path) -
         raise ClassifierError(f"{path}: {name} is encrypted. Zip the classifier without a password.")
     if entry.compress_type not in _METHODS:
         raise ClassifierError(f"{path}: {name} is packed in an unusual way. Zip it stored or deflated.")
+    if entry.file_size > max(SMALL, TIGHTEST * entry.compress_size):
+        raise ClassifierError(
+            f"{path}: {name} would unpack from {entry.compress_size:,} to {entry.file_size:,} bytes, as no file of a "
+            "classifier does. Do not use it."
+        )
     return entry
 
 

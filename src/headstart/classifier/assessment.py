@@ -139,7 +139,7 @@ def assess(
         rules: of which ``class_names`` renames labels.
 
     Raises:
-        DataError: DATA cannot be used, or holds none of the classifier's classes.
+        DataError: DATA cannot be used, holds none of the classifier's classes, or no image of it can be read.
         UsageError: it holds other classes too and ``others`` is ``stop``, or a name is not known.
     """
     if others not in OTHERS:
@@ -149,18 +149,23 @@ def assess(
     listing = list_data(data, strict=False)
     check_class_names(listing, rules.class_names)
     entries, notes = _test_entries(listing)
+    aside = [SetAside(entry.path, entry.reason) for entry in entries if entry.reason]
+    if len(aside) == len(entries):
+        raise _nothing_to_read(listing.location, aside)
     labelled = [(entry, label_of(entry, rules)) for entry in entries if entry.label and not entry.reason]
     strange = Counter(label for _, label in labelled if label not in classifier.classes)
     _check_classes(strange, labelled, classifier, listing.location, stop=others == "stop")
     if others == "skip":
         labelled = [(entry, label) for entry, label in labelled if label in classifier.classes]
     said = _said(classifier, listing, labelled, progress)
-    aside = [SetAside(entry.path, entry.reason) for entry in entries if entry.reason]
+    aside += said.set_aside
+    if not len(said.labels):
+        raise _nothing_to_read(listing.location, aside)
     return _assessment(
         classifier,
         said,
         data=listing.location,
-        set_aside=(*aside, *said.set_aside),
+        set_aside=tuple(aside),
         left_out=dict(strange) if others == "skip" else {},
         strange=dict(strange) if others == "unknown" else {},
         notes=(*listing.notes, *notes),
@@ -192,6 +197,14 @@ def _check_classes(
             f"{did_you_mean(names[0], classifier.classes)} {known} Rename them with --class-names, leave them out with "
             "--other-classes skip, or see how many of their images are refused with --other-classes unknown."
         )
+
+
+def _nothing_to_read(location: str, aside: Sequence[SetAside]) -> DataError:
+    first = f", such as {aside[0].path}: {aside[0].reason}" if aside else ""
+    return DataError(
+        f"None of the {len(aside):,} images to judge by in {location} can be read{first}. See what is wrong with them: "
+        f"headstart audit {location}"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,8 +14,6 @@ README.md         the model card; absent from older bundles
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart import storage
-from headstart.classifier import archive, card, probe_file
+from headstart.classifier import archive, card, placement, probe_file
 from headstart.classifier import info as description
 from headstart.classifier.answering import Answering
 from headstart.classifier.archive import Files
@@ -36,6 +34,7 @@ from headstart.classifier.info import (
     GRAPH_FILE,
     GRAPH_WEIGHTS_FILE,
     INFO_FILE,
+    LARGEST,
     PROBES_FILE,
     SCHEMA_VERSION,
     UNKNOWN_FILE,
@@ -65,11 +64,6 @@ __all__ = [
     "open_bundle", "pack", "read_info", "save",
 ]  # fmt: skip
 
-LARGEST_INFO = 2**24
-"""Bytes of ``classifier.json``: a thousand classes with thresholds and costs fit in."""
-# Arrays that tell the unknown are kept below this, see evaluation.unknown.
-LARGEST_UNKNOWN = 2**30
-
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
@@ -96,7 +90,7 @@ class Bundle:
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return every weight by its name: ``backbone/<path in Keras>``, ``head/dense_<n>/kernel``, ..."""
-        return self._arrays(WEIGHTS_FILE, archive.MOST_BYTES)
+        return self._arrays(WEIGHTS_FILE)
 
     @property
     def has_probes(self) -> bool:
@@ -117,7 +111,7 @@ class Bundle:
         """
         info, detector = self.info, None
         if info.unknown:
-            arrays = self._arrays(UNKNOWN_FILE, LARGEST_UNKNOWN)
+            arrays = self._arrays(UNKNOWN_FILE)
             try:
                 detector = Detector(info.unknown.method, info.unknown.threshold, arrays)
             except ValueError as error:
@@ -145,8 +139,10 @@ class Bundle:
             raise ClassifierError(f"{self._name(GRAPH_FILE)} is of {columns} classes, not {len(self.info.classes)}.")
         return model
 
-    def _arrays(self, name: str, most_bytes: int) -> dict[str, NDArray[Any]]:
-        return archive.read_arrays(self.read(name), self._name(name), most_bytes=most_bytes)
+    def _arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        content = self.read(name)
+        # they are saved as they are, so they are no larger than their file
+        return archive.read_arrays(content, self._name(name), most_bytes=len(content))
 
     def _name(self, name: str) -> str:
         return f"{name} in {self.path}"
@@ -181,8 +177,8 @@ def open_bundle(path: str | Path) -> Bundle:
             f"{place} is no classifier: it holds no {INFO_FILE}. Give the folder 'classifier' of a finished run, or a "
             "zip file of what is in it."
         )
-    if size > LARGEST_INFO:
-        raise ClassifierError(f"{INFO_FILE} in {place} has {size:,} bytes; at most {LARGEST_INFO:,} are read.")
+    if size > LARGEST[INFO_FILE]:
+        raise ClassifierError(f"{INFO_FILE} in {place} has {size:,} bytes; at most {LARGEST[INFO_FILE]:,} are read.")
     info = description.read(files.read(INFO_FILE, size), str(place))
     for name, expected in info.files.items():
         files.check(name, expected.bytes, sha256=expected.sha256)
@@ -222,44 +218,45 @@ def save(
     backbone: BackboneInfo | None = None,
     facts: CardFacts | None = None,
 ) -> ClassifierInfo:
-    """Write a bundle; an older bundle at ``folder`` is replaced only once the new one is whole.
+    """Write a bundle; an older bundle at ``folder`` is replaced only once the new one is whole. Nothing else ever is.
 
     Args:
+        folder: a new one, an empty one, or one with an older bundle and nothing else in it.
         model: a graph of ``features.graph.add_head`` that takes images of any size.
         weights: every weight under a unique name.
         answering: how logits become answers; None: the most probable class, by the softmax of the logits.
         head, backbone: what Keras needs to build the network again; None where one head on one backbone is not all.
         facts: for the model card; None: no card.
+
+    Raises:
+        UsageError: there is something else at ``folder``.
     """
     answering = answering or Answering()
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    _write_network(part, model, weights)
-    written = _read_model(*((part / name).read_bytes() for name in (GRAPH_FILE, GRAPH_WEIGHTS_FILE)))
-    probes = probe_file.measure(written, size, precision=precision, temperature=answering.temperature)
-    (part / PROBES_FILE).write_bytes(probe_file.to_bytes(probes))
-    info = ClassifierInfo(
-        schema_version=SCHEMA_VERSION,
-        headstart_version=__version__,
-        classes=tuple(classes),
-        input=InputInfo(size.height, size.width, size.rule, RESIZE_VERSION, size.interpolation, size.antialias),
-        precision=precision,
-        provenance=provenance,
-        files={},
-        temperature=answering.temperature,
-        unknown=_write_detector(part, answering.detector) if answering.detector else None,
-        thresholds=answering.thresholds,
-        costs=answering.costs,
-        head=HeadInfo(head.pooling, head.layers, head.output) if head else None,
-        backbone=backbone,
-    )
-    if facts:
-        (part / CARD_FILE).write_bytes(card.text(info, facts).encode())
-    files = {path.name: _file_info(path) for path in sorted(part.iterdir())}
-    info = description.sealed(dataclasses.replace(info, files=files))
-    storage.write_json(part / INFO_FILE, info)
-    _replace(folder, part)
+    with placement.new_folder(folder) as part:
+        _write_network(part, model, weights)
+        written = _read_model(*((part / name).read_bytes() for name in (GRAPH_FILE, GRAPH_WEIGHTS_FILE)))
+        probes = probe_file.measure(written, size, precision=precision, temperature=answering.temperature)
+        (part / PROBES_FILE).write_bytes(probe_file.to_bytes(probes))
+        info = ClassifierInfo(
+            schema_version=SCHEMA_VERSION,
+            headstart_version=__version__,
+            classes=tuple(classes),
+            input=InputInfo(size.height, size.width, size.rule, RESIZE_VERSION, size.interpolation, size.antialias),
+            precision=precision,
+            provenance=provenance,
+            files={},
+            temperature=answering.temperature,
+            unknown=_write_detector(part, answering.detector) if answering.detector else None,
+            thresholds=answering.thresholds,
+            costs=answering.costs,
+            head=HeadInfo(head.pooling, head.layers, head.output) if head else None,
+            backbone=backbone,
+        )
+        if facts:
+            (part / CARD_FILE).write_bytes(card.text(info, facts).encode())
+        files = {path.name: _file_info(path) for path in sorted(part.iterdir())}
+        info = description.sealed(dataclasses.replace(info, files=files))
+        storage.write_json(part / INFO_FILE, info)
     return info
 
 
@@ -275,12 +272,3 @@ def _write_detector(folder: Path, detector: Detector) -> UnknownInfo:
 
 def _file_info(path: Path) -> FileInfo:
     return FileInfo(storage.sha256_of(path), path.stat().st_size)
-
-
-def _replace(folder: Path, part: Path) -> None:
-    """Put a finished folder in its place; what stood there is gone only once the new one stands."""
-    old = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.old")
-    if folder.exists():
-        folder.rename(old)
-    part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

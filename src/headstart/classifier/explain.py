@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 
 from headstart.classifier.heat import normalised, overlay, placed, smooth
 from headstart.classifier.predict import Classifier, Image
-from headstart.data import decode
+from headstart.classifier.prediction import name_of
+from headstart.data import decode, image_file
 from headstart.data.decode import Resize
 from headstart.errors import ImageError
 from headstart.features.extract import run_batches
@@ -100,10 +100,9 @@ class Explainer:
 def _input_pixels(image: Image, size: Resize) -> Pixels:
     """Return what the network sees of an image, ``(height, width, 3)``."""
     try:
-        return decode.load(Path(image).read_bytes() if isinstance(image, str | Path) else image, size)
-    except (ImageError, OSError) as error:
-        reason = error.strerror or "cannot be read" if isinstance(error, OSError) else str(error)
-        raise ImageError(f"{image if isinstance(image, str | Path) else 'array'}: {reason}") from error
+        return decode.load(image_file.encoded(image), size)
+    except ImageError as error:
+        raise ImageError(f"{name_of(image)}: {error}") from error
 
 
 def _activations(maps: Sequence[FeatureMap], images: int) -> Heat:

@@ -13,7 +13,7 @@ from headstart import storage
 from headstart.classifier.explain import Explainer
 from headstart.classifier.heat import agreement, is_ours, normalised, overlay, placed, png, side_by_side, where
 from headstart.classifier.predict import Classifier, Prediction, load
-from headstart.data import decode
+from headstart.data import decode, image_file
 from headstart.data.decode import Resize
 from headstart.errors import ImageError, UsageError, did_you_mean
 from headstart.progress import SILENT, Progress
@@ -150,7 +150,7 @@ def _check(image: Path, out: Path, method: str) -> None:
 
 def _read(image: Path) -> Pixels:
     try:
-        return decode.pixels(image.read_bytes())
+        return decode.pixels(image_file.encoded(image))
     except ImageError as error:
         raise ImageError(f"{image}: {error}") from error
 

@@ -23,6 +23,19 @@ UNKNOWN_FILE, PROBES_FILE, CARD_FILE = "unknown.npz", "probes.npz", "README.md"
 FILES = (INFO_FILE, GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE, UNKNOWN_FILE, PROBES_FILE, CARD_FILE)
 """Every file that a bundle can hold."""
 
+LARGEST = {
+    INFO_FILE: 2**24,
+    GRAPH_FILE: 2**26,
+    GRAPH_WEIGHTS_FILE: 2**32,
+    WEIGHTS_FILE: 2**32,
+    UNKNOWN_FILE: 2**30,
+    PROBES_FILE: 2**26,
+    CARD_FILE: 2**24,
+}
+"""Bytes that each file can have. A thousand classes with thresholds and costs fit into a description; the longest graph
+of the catalogue has 0.8 MB (NASNet Large), its largest network 1.4 GB of weights; for the arrays that tell the unknown
+see ``evaluation.unknown``."""
+
 LARGEST_SIDE = 8192
 PRECISIONS = ("f32", "bf16")
 POOLINGS, OUTPUTS = ("average", "max", "flatten"), ("softmax", "sigmoid", "logistic")
@@ -231,3 +244,9 @@ def _check_list(info: ClassifierInfo, where: str) -> None:
             f"{where} must list exactly the files {', '.join(info.needed_files)}, "
             f"and may list {PROBES_FILE} and {CARD_FILE}."
         )
+    for name, file in info.files.items():
+        if file.bytes > LARGEST[name]:
+            raise ClassifierError(
+                f"{where} says that {name} has {file.bytes:,} bytes; at most {LARGEST[name]:,} are read. "
+                "No headstart has saved it."
+            )

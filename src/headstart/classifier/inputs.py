@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -43,9 +43,9 @@ def _files_of(path: str | Path, leave_out: Path | None, listed: IO[bytes] | None
     one = Path(path)
     if str(path) == STANDARD_INPUT:
         yield from _without(_of_list(listed or sys.stdin.buffer), leave_out)
-    elif one.is_dir():
+    elif _is(Path.is_dir, one):
         yield from find_below(one, leave_out)
-    elif one.is_file():
+    elif _is(Path.is_file, one):
         yield one
     elif glob.has_magic(str(path)):
         yield from _without(_of_pattern(str(path)), leave_out)
@@ -77,10 +77,19 @@ def _of_list(stream: IO[bytes]) -> Iterator[Path]:
     content = stream.read().removeprefix(b"\xef\xbb\xbf")
     lines = content.split(b"\0") if b"\0" in content else content.splitlines()
     for path in (Path(os.fsdecode(line)) for line in lines if line.strip()):
-        if path.is_dir():
+        if _is(Path.is_dir, path):
             yield from _of_folder(path)
         else:
             yield path
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """Return whether there is such a thing; the system refuses to look for some names, which are then none."""
+    try:
+        return kind(path)
+    except (OSError, ValueError, RuntimeError):
+        # too long, no text, or links in a circle
+        return False
 
 
 def _without(files: Iterator[Path], folder: Path | None) -> Iterator[Path]:
@@ -88,5 +97,5 @@ def _without(files: Iterator[Path], folder: Path | None) -> Iterator[Path]:
         return files
     real = folder.resolve()
     # resolving asks the file system: once per folder, not once per file
-    inside = cache(lambda parent: parent.resolve().is_relative_to(real))
+    inside = cache(lambda parent: _is(lambda one: one.resolve().is_relative_to(real), parent))
     return (file for file in files if not inside(file.parent))

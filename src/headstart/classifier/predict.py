@@ -14,8 +14,17 @@ from numpy.typing import NDArray
 
 from headstart.classifier.answering import answer
 from headstart.classifier.bundle import Bundle, ClassifierInfo, open_bundle
-from headstart.classifier.prediction import ClassProbability, Image, Images, Outputs, Prediction, name_of
-from headstart.data import decode
+from headstart.classifier.prediction import (
+    ONE_IMAGE,
+    ClassProbability,
+    Image,
+    Images,
+    Outputs,
+    Prediction,
+    is_one,
+    name_of,
+)
+from headstart.data import decode, image_file
 from headstart.errors import ImageError, UsageError
 from headstart.evaluation.calibration import calibrated
 from headstart.features import graph
@@ -107,10 +116,7 @@ class Classifier:
             ImageError: the image cannot be read, or has more pixels than the limit; the message is the reason alone.
         """
         try:
-            encoded = Path(image).read_bytes() if isinstance(image, str | Path) else image
-            return decode.load(encoded, self.info.size, pixel_limit=pixel_limit)
-        except OSError as error:
-            raise ImageError(error.strerror or "cannot be read") from error
+            return decode.load(image_file.encoded(image), self.info.size, pixel_limit=pixel_limit)
         except MemoryError as error:
             raise ImageError(decode.OUT_OF_MEMORY) from error
 
@@ -234,12 +240,8 @@ def _one_batch(parts: Sequence[_Batch]) -> _Batch:
 
 def _count(images: Images) -> int:
     """Return how many images there are; raise UsageError where one image stands for a list of them."""
-    one = isinstance(images, str | Path | bytes)
-    if isinstance(images, np.ndarray):
-        # (height, width, 3) is one image; (images, height, width) are several grey ones
-        one = images.ndim < 3 or (images.ndim == 3 and images.shape[-1] == 3)
-    if one:
-        raise UsageError("Give images in a list, also a single one: [image].")
+    if is_one(images):
+        raise UsageError(ONE_IMAGE)
     return len(images)
 
 

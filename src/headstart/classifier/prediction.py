@@ -16,6 +16,10 @@ Images = Sequence[Image] | NDArray[np.uint8]
 """Several of them; pixels of one size may be one array ``(images, height, width, 3)``."""
 
 
+ONE_IMAGE = "Give images in a list, also a single one: [image]."
+"""What is said where one image stands for a list of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClassProbability:
     """One class with its probability in 0..1."""
@@ -57,6 +61,17 @@ class Outputs:
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
     errors: Mapping[int, str]
+
+
+def is_one(images: object) -> bool:
+    """Return whether this is one image rather than several.
+
+    Arrays ``(height, width)``, ``(height, width, 3)`` and ``(height, width, 4)`` are one; ``(images, height, width)``
+    are several grey ones.
+    """
+    if isinstance(images, np.ndarray):
+        return images.ndim < 3 or (images.ndim == 3 and images.shape[-1] in (3, 4))
+    return isinstance(images, str | Path | bytes)
 
 
 def name_of(image: Image) -> str:

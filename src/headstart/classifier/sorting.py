@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import os
 import re
 import shutil
 import unicodedata
@@ -23,6 +24,9 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 LONGEST_NAME = 200
 """Bytes of a folder's name; file systems take 255."""
 
+LONGEST_FILE_NAME = 255
+"""Bytes of a copy's name with its number."""
+
 
 class Sorter:
     """Copies files into ``folder/<answer>/``.
@@ -32,7 +36,7 @@ class Sorter:
 
     Attributes:
         copied: how many files were copied so far.
-        there: how many were there already.
+        there: how many were not copied because an equal copy was there, from before or of another file of this run.
     """
 
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
@@ -85,7 +89,14 @@ def _bearers(wanted: Path, known: int) -> Iterator[Path]:
 
 
 def _numbered(wanted: Path, number: int) -> Path:
-    return wanted if number == 1 else wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
+    """Return the wanted name with a number; it loses letters before that where it would be longer than can be."""
+    addition = "" if number == 1 else f" ({number})"
+    stem, ending = wanted.stem, addition + wanted.suffix
+    if len(os.fsencode(ending)) >= LONGEST_FILE_NAME:
+        stem, ending = wanted.name, addition
+    while len(os.fsencode(stem + ending)) > LONGEST_FILE_NAME:
+        stem = stem[:-1]
+    return wanted.with_name(stem + ending)
 
 
 def _copied(file: Path, wanted: Path, known: int) -> Path:
@@ -103,7 +114,9 @@ def _copied(file: Path, wanted: Path, known: int) -> Path:
             # the system may name the source here, which is not what to mend
             raise OSError(error.errno, error.strerror, str(wanted.parent)) from error
         finally:
-            part.unlink(missing_ok=True)
+            # what stands in the place of the folder is said above
+            with contextlib.suppress(OSError):
+                part.unlink()
 
 
 def _named(part: Path, target: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from headstart import storage
 from headstart.classifier.prediction import Prediction
-from headstart.errors import MissingExtraError
+from headstart.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,6 +23,9 @@ COLUMNS = ("path", "predicted", "probability", "answer", "unknown_score", "error
 
 ROW_GROUP = 8192
 """Rows that are in memory together while a Parquet file is written."""
+
+PARQUET_START = b"PAR1"
+"""The first bytes of every Parquet file."""
 
 Row = tuple[str | float | None, ...]
 
@@ -65,17 +68,29 @@ def column_names(classes: Sequence[str]) -> list[str]:
     return [*COLUMNS, *(f"p:{name}" for name in classes)]
 
 
-def check_parquet() -> Any:
-    """Return the package that writes Parquet.
+def check_parquet(path: Path) -> Any:
+    """Return the package that writes Parquet, once ``path`` is free or an earlier Parquet file.
 
     Raises:
-        MissingExtraError: it is not installed.
+        UsageError: something else is there, such as one of the images.
+        MissingExtraError: the package is not installed.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Name a file after --parquet.")
+    if path.exists() and not _is_parquet(path):
+        raise UsageError(f"{path} is there already and is no Parquet file. Name another file after --parquet.")
     try:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
     return pyarrow
+
+
+def _is_parquet(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(len(PARQUET_START)) == PARQUET_START
 
 
 def write_parquet(path: Path, predictions: Iterable[Prediction], classes: Sequence[str]) -> None:
@@ -84,9 +99,10 @@ def write_parquet(path: Path, predictions: Iterable[Prediction], classes: Sequen
     Text is ``string``, numbers are ``double``; what is not there is null.
 
     Raises:
+        UsageError: at ``path`` lies something that is no Parquet file.
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, rows = check_parquet(), iter(predictions)
+    arrow, rows = check_parquet(path), iter(predictions)
     schema = _schema(arrow, classes)
     with storage.atomic_file(path) as stream, arrow.parquet.ParquetWriter(stream, schema) as writer:
         while group := [_row(prediction, classes) for prediction in islice(rows, ROW_GROUP)]:

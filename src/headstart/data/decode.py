@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEAD_BYTES", "OUT_OF_MEMORY", "PIXEL_LIMIT", "RESIZE_VERSION", "Encoded", "Geometry", "ImageFacts", "Resize",
-    "decoders", "geometry", "identify", "inspect", "jpeg", "load", "pixels",
+    "decoders", "geometry", "identify", "inspect", "jpeg", "load", "load_and_show", "pixels",
 ]  # fmt: skip
 
 Encoded = bytes | NDArray[np.uint8]
@@ -101,6 +101,22 @@ def load(encoded: Encoded, size: Resize, *, pixel_limit: int = PIXEL_LIMIT) -> N
     """
     try:
         return _rgb(resized(_plain(encoded, pixel_limit), size))
+    except Exception as error:
+        raise _image_error(error, encoded) from error
+
+
+def load_and_show(
+    encoded: bytes, size: Resize, *, largest: int, pixel_limit: int = PIXEL_LIMIT
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return what ``load`` does, and all of the image with a longer side of at most ``largest`` pixels.
+
+    It is decoded once, and never held as an array of its full size; raises as ``load`` does.
+    """
+    try:
+        image = _plain(encoded, pixel_limit)
+        scale = min(1.0, largest / max(image.size))
+        shown = Resize(max(1, round(image.height * scale)), max(1, round(image.width * scale)))
+        return _rgb(resized(image, size)), _rgb(resized(image, shown))
     except Exception as error:
         raise _image_error(error, encoded) from error
 

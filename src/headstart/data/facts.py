@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart import storage
-from headstart.data import decode
+from headstart.data import decode, image_file
 from headstart.data.decode import ImageFacts
 from headstart.data.listing import ArraySource, Entry, FileSource, Listing
 from headstart.data.look import Look
@@ -79,18 +79,21 @@ def _examine_file(entry: Entry, *, source: FileSource, known: dict[str, Facts]) 
         return Facts("", entry.reason)
     file = source.file(entry.path)
     try:
-        with file.open("rb") as stream:
-            head = stream.read(decode.HEAD_BYTES)
-            try:
-                decode.identify(head)
-            except ImageError as error:
-                # a film or an archive is hashed piece by piece, never held in memory
-                return Facts(storage.sha256_of(file), str(error))
-            content = head + stream.read()
+        content = image_file.read(file)
+    except ImageError as error:
+        return Facts(_hash(file), str(error))
     except OSError as error:
         return Facts("", f"cannot be read: {error.strerror or error}")
     sha256 = hashlib.sha256(content).hexdigest()
     return known.get(sha256) or _decoded(content, sha256)
+
+
+def _hash(file: Path) -> str:
+    """Return the hash of what is no image, read piece by piece; empty where it is no file or cannot be read."""
+    try:
+        return storage.sha256_of(file) if file.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _examine_array(entry: Entry, *, source: ArraySource) -> Facts:

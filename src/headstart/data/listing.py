@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data import image_file
 from headstart.data.table import ImageSource
 from headstart.errors import DataError, ImageError
 from headstart.storage import RUN_MARKER
@@ -60,9 +61,9 @@ class FileSource:
         return self.root / path
 
     def encoded(self, path: str) -> bytes:
-        """Return the file's bytes; raises ImageError if it cannot be read."""
+        """Return the file's bytes; raises ImageError if it is no image or cannot be read."""
         try:
-            return self.file(path).read_bytes()
+            return image_file.read(self.file(path))
         except OSError as error:
             raise ImageError(f"cannot be read: {error.strerror or error}") from error
 

@@ -97,11 +97,11 @@ def picture(random, height, width):
 
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory):
-    """A folder of class folders, 36 pictures of many sizes and one file that is none."""
+    """A folder of class folders, 50 pictures of many sizes and one file that is none."""
     folder, random = tmp_path_factory.mktemp("photographs"), np.random.default_rng(5)
     for name, colour in COLOURS.items():
         (folder / name).mkdir()
-        for number in range(18):
+        for number in range(25):
             mixed = picture(random, *random.integers(20, 120, 2).tolist()) * 0.4 + np.array(colour) * 0.6
             Image.fromarray(mixed.astype(np.uint8)).save(folder / name / f"{number:02}.png")
     (folder / "no" / "notes.jpg").write_text("no picture")

@@ -56,7 +56,7 @@ def test_other_files_are_not_replaced_without_force(copy, changed):
     if changed:
         export(copy, "zip")
     file.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="exists, and is no export to zip with its certificate beside it"):
+    with pytest.raises(UsageError, match="exists, and is no unchanged export to zip with its certificate"):
         export(copy, "zip")
     assert file.read_bytes() == b"mine"
     export(copy, "zip", force=True)
@@ -67,6 +67,39 @@ def test_a_second_file_is_not_replaced_either(copy):
     (copy.parent / "classifier.bin").write_bytes(b"mine")
     with pytest.raises(UsageError, match=r"classifier\.bin exists"):
         export(copy, "openvino")
+    export(copy, "openvino", force=True)
+    export(copy, "openvino")
+    (copy.parent / "classifier.bin").write_bytes(b"mine again")
+    with pytest.raises(UsageError, match="exists, and is no unchanged export"):
+        export(copy, "openvino")
+    assert (copy.parent / "classifier.bin").read_bytes() == b"mine again"
+    (copy.parent / "classifier.bin").unlink()
+    export(copy, "openvino")
+
+
+def test_a_certificate_is_not_replaced_either(copy):
+    file = copy.parent / "classifier.zip.certificate.json"
+    file.write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"classifier\.zip\.certificate\.json exists"):
+        export(copy, "zip")
+    assert file.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("out", ["model.xml", "", "new/model.xml", "../classifier/model.xml", "../link/model.xml"])
+def test_nothing_is_written_into_the_classifier(copy, out):
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    (copy.parent / "link").symlink_to(copy)
+    with pytest.raises(UsageError, match="would lie in the classifier itself"):
+        export(copy, "openvino", out=copy / out, force=True)
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+
+
+def test_a_classifier_named_by_where_one_stands(copy, monkeypatch):
+    monkeypatch.chdir(copy)
+    assert exporting.place(".", "zip") == copy.parent / "classifier.zip"
+    (copy.parent / "other").mkdir()
+    monkeypatch.chdir(copy.parent / "other")
+    assert exporting.place("../classifier", "zip") == Path("../classifier.zip")
 
 
 def test_a_folder_is_never_replaced(copy):
@@ -116,9 +149,9 @@ def test_a_difference_on_the_data_alone_stops_it_too(copy, photographs, monkeypa
 
 def test_data_can_be_labelled_or_a_plain_folder(copy, photographs, tmp_path):
     labelled = export(copy, "openvino", data=photographs)
-    assert (labelled.data.images, labelled.data.same_answer, labelled.data.unreadable) == (36, 36, 0)
+    assert (labelled.data.images, labelled.data.same_answer, labelled.data.unreadable) == (50, 50, 0)
     plain = export(copy, "openvino", data=photographs / "no")
-    assert (plain.data.images, plain.data.unreadable) == (18, 1)
+    assert (plain.data.images, plain.data.unreadable) == (25, 1)
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.jpg").write_text("no picture")
     with pytest.raises(DataError, match="No image of texts can be read"):
@@ -129,9 +162,10 @@ def test_data_can_be_labelled_or_a_plain_folder(copy, photographs, tmp_path):
 
 def test_int8_in_words(copy, photographs):
     words = export(copy, "openvino", data=photographs, int8=True).words()
-    assert "Int8:    accuracy 0." in words and "of 18 images, none of the 18 that set its ranges" in words
+    assert "Int8:    on 25 images, none of the 25 that set its ranges: accuracy 0." in words
+    assert "; same answer on " in words and " apart in the mean\n" in words
     plain = export(copy, "openvino", data=photographs / "no").words()
-    assert "18 images of the data: same answer on 18" in plain and "1 could not be read" in plain
+    assert "25 images of the data: same answer on 25" in plain and "1 could not be read" in plain
 
 
 def test_what_cannot_be_asked_for(copy, photographs, tmp_path):
@@ -143,7 +177,7 @@ def test_what_cannot_be_asked_for(copy, photographs, tmp_path):
         export(copy, "openvino", int8=True)
     (tmp_path / "few").mkdir()
     Image.new("RGB", (9, 9)).save(tmp_path / "few" / "a.png")
-    with pytest.raises(UsageError, match=r"at least 20 images in --data\. Received: 1"):
+    with pytest.raises(UsageError, match=r"at least 50 images in --data\. Received: 1"):
         export(copy, "openvino", int8=True, data=tmp_path / "few")
     export(copy, "zip")
     with pytest.raises(UsageError, match="is one zip file already"):

@@ -78,8 +78,9 @@ def test_openvino_in_int8(classifier, photographs, tmp_path):
     certificate = export(classifier(), "openvino", out=tmp_path / "small.xml", data=photographs, int8=True)
     model = graph.openvino_module().Core().read_model(tmp_path / "small.xml")
     assert "FakeQuantize" in {node.get_type_name() for node in model.get_ops()}
-    assert (certificate.int8.calibration_images, certificate.int8.measured_images) == (18, 18)
-    assert certificate.int8.agreement >= 17 / 18
+    assert (certificate.int8.calibration_images, certificate.int8.measured_images) == (25, 25)
+    assert certificate.int8.agreement >= 24 / 25
+    assert certificate.int8.mean_difference < certificate.tolerance == 0.05
     assert 1e-4 < certificate.data.largest_difference < 0.3
     assert "NNCF" in certificate.int8.method
 

@@ -70,20 +70,32 @@ def test_int8_that_costs_too_much_fails():
     expected = np.tile([0.7, 0.2, 0.1], (50, 1))
     other = expected[:, [1, 0, 2]]
     three = np.where(np.arange(50)[:, None] < 3, other, expected)
-    with pytest.raises(ExportError, match=r"3 of 50 images get another answer\. At most 5% of the images and 0\.02"):
+    with pytest.raises(ExportError, match=r"In int8 3 of 50 images get another answer \(5% may\)\. Nothing"):
         int8(expected, three)
     two = np.where(np.arange(50)[:, None] < 2, other, expected)
     assert int8(expected, two).agreement == 0.96
-    with pytest.raises(ExportError, match=r"and accuracy falls from 1\.0000 to 0\.9600"):
+    with pytest.raises(ExportError, match=r"In int8 accuracy falls from 1\.0000 to 0\.9600 \(it may by 0\.02\)\. No"):
         int8(expected, two, ("crow",) * 50)
-    with pytest.raises(ExportError, match="1 of 50 images"):
+    with pytest.raises(ExportError, match="1 of 50 images get probabilities that are no numbers"):
         int8(expected, np.where(np.arange(50)[:, None] < 1, np.nan, expected))
 
 
+def test_int8_may_not_be_far_off_in_the_mean():
+    expected = np.tile([0.7, 0.2, 0.1], (50, 1))
+    near, far = (expected + np.array([-step, step, 0]) for step in (0.045, 0.055))
+    assert int8(expected, near).mean_difference == pytest.approx(0.045)
+    with pytest.raises(ExportError, match=r"^In int8 probabilities differ by 0\.055 in the mean \(0\.05 is allowed\)"):
+        int8(expected, far)
+    half = np.where(np.arange(50)[:, None] % 2, expected, far)
+    assert int8(expected, half).mean_difference == pytest.approx(0.0275)
+
+
 def test_one_image_may_always_change():
-    expected = np.tile([0.7, 0.2, 0.1], (4, 1))
-    found = np.where(np.arange(4)[:, None] < 1, expected[:, [1, 0, 2]], expected)
-    assert int8(expected, found, ("crow",) * 4).agreement == 0.75
+    expected = np.tile([0.5, 0.45, 0.05], (4, 1))
+    one, two = (np.where(np.arange(4)[:, None] < count, expected[:, [1, 0, 2]], expected) for count in (1, 2))
+    assert int8(expected, one, ("crow",) * 4).agreement == 0.75
+    with pytest.raises(ExportError, match=r"2 of 4 .* \(5% may\) and accuracy .* \(it may by one of 4 images\)"):
+        int8(expected, two, ("crow",) * 4)
 
 
 def test_one_class_has_no_ties():

@@ -25,7 +25,7 @@ __all__ = ["FORMATS", "Certificate", "FormatParity", "Quantization", "export", "
 FORMATS = {one.name: one for one in (onnx.FORMAT, openvino.FORMAT, keras.FORMAT, litert.FORMAT, bundle_zip.FORMAT)}
 
 MOST_CALIBRATION_IMAGES = 300
-FEWEST_INT8_IMAGES = 20
+FEWEST_INT8_IMAGES = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,15 +66,16 @@ def export(
         force: replace a file that is no earlier export.
 
     Raises:
-        ExportError: the file does not say what the classifier says; nothing is left of it.
-        UsageError: there is no such format, or something else stands where the file should be.
+        ExportError: the file does not say what the classifier says, or int8 costs too much; nothing is left of it.
+        UsageError: there is no such format, or something else stands where the file should be, or that is in the
+            classifier itself.
         MissingExtraError: a package of the extra ``export`` is not installed.
         ClassifierError: it is no classifier, or one that only ``openvino`` and ``zip`` can hold.
     """
     chosen = _checked(to, int8=int8, data=data)
     bundle = open_bundle(path)
     file = place(path, to, out=out, int8=int8)
-    target.check_free(file, to=to, force=force)
+    target.check_free(file, bundle.path, to=to, force=force)
     if chosen.rebuilt:
         rebuild.parts(bundle)
     chosen.check_packages(int8)
@@ -160,7 +161,7 @@ def _certificate(chosen: Format, file: Path, checks: _Checks) -> Certificate:
         training=info.provenance.fingerprint,
         classes=info.classes,
         rule=parity.INT8_RULE if int8 else parity.RULE,
-        tolerance=None if int8 else parity.TOLERANCE,
+        tolerance=parity.INT8_TOLERANCE if int8 else parity.TOLERANCE,
         probes=probes,
         data=data,
         int8=int8,

@@ -13,7 +13,7 @@ class FormatParity:
         images: pictures compared.
         unreadable: pictures left out.
         same_answer: pictures with the same most probable class.
-        near_ties: pictures with another one, the classifier's two highest closer than the tolerance.
+        near_ties: pictures with another one, the classifier's two highest closer than ``parity.TOLERANCE``.
         largest_difference: of two probabilities, 0..1.
         mean_difference: over the pictures, of each one's largest difference.
     """
@@ -60,7 +60,7 @@ class Certificate:
         input: what the file takes; ``fixed_because`` says why not images of any size, and is empty where it takes them.
         engine, reference: what ran the file, and what ran the classifier.
         classifier: the candidate's name in its study; ``training`` is the fingerprint of the images it learned from.
-        rule, tolerance: what was demanded; the tolerance is None for int8, whose rule says its own.
+        rule, tolerance: what was demanded; the tolerance is for every probability, for int8 for ``mean_difference``.
         probes, data: how close it came; ``data`` is None without --data.
         int8: None for a file in float32.
     """
@@ -79,7 +79,7 @@ class Certificate:
     training: str
     classes: tuple[str, ...]
     rule: str
-    tolerance: float | None
+    tolerance: float
     probes: FormatParity
     data: FormatParity | None
     int8: Quantization | None
@@ -102,7 +102,7 @@ class Certificate:
 
 
 def _of_parity(found: FormatParity, what: str) -> str:
-    ties = f" ({found.near_ties:,} within the tolerance of a tie)" if found.near_ties else ""
+    ties = f" (of the others {found.near_ties:,} were as good as tied)" if found.near_ties else ""
     left_out = f"; {found.unreadable:,} could not be read" if found.unreadable else ""
     return (
         f"{found.images:,} {what}: same answer on {found.same_answer:,}{ties}, probabilities at most "
@@ -112,9 +112,7 @@ def _of_parity(found: FormatParity, what: str) -> str:
 
 def _of_int8(found: Quantization) -> str:
     measured = f"{found.measured_images:,} images, none of the {found.calibration_images:,} that set its ranges"
-    if found.accuracy_before is None or found.accuracy_after is None:
-        return f"same answer on {found.agreement:.1%} of {measured}"
-    return (
-        f"accuracy {found.accuracy_before:.4f} before, {found.accuracy_after:.4f} after, same answer on "
-        f"{found.agreement:.1%} of {measured}"
-    )
+    parts = [f"same answer on {found.agreement:.1%}", f"probabilities {found.mean_difference:.3f} apart in the mean"]
+    if found.accuracy_before is not None and found.accuracy_after is not None:
+        parts.insert(0, f"accuracy {found.accuracy_before:.4f} before, {found.accuracy_after:.4f} after")
+    return f"on {measured}: {'; '.join(parts)}"

@@ -19,7 +19,7 @@ from headstart.features import graph
 
 _FIXED_BECAUSE = (
     "Keras' resizing layer rounds once where Pillow rounds after the rows and after the columns, which moves "
-    "probabilities by more than the tolerance, and it crops and pads by other rules"
+    "probabilities by more than 0.001, and it crops and pads by other rules"
 )
 
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import openvino as ov
 
 _FIXED_BECAUSE = (
-    "OpenVINO's resizing differs from Pillow's by up to two grey levels, which moves probabilities by more than the "
-    "tolerance"
+    "OpenVINO's resizing differs from Pillow's by up to two grey levels, which moves probabilities by more than 0.001"
 )
 _INT8 = "NNCF after training: preset mixed, biases corrected"
 

@@ -24,13 +24,18 @@ RULE = (
     f"same; where the classifier's two highest are closer than {TOLERANCE:g}, their order does not count."
 )
 
-_NO_CLASS = -1
-
 INT8_CHANGED = 0.05
 INT8_COST = 0.02
+INT8_TOLERANCE = 0.05
+"""How far probabilities may be from the classifier's: the mean over the images of each one's largest difference.
+
+Measured on photographs of flowers: 0.014 to 0.019 with OpenVINO, 0.038 with ONNX.
+"""
+
 INT8_RULE = (
-    f"At most {INT8_CHANGED:.0%} of the measured images (but one in any case) have another most probable class, and "
-    f"accuracy falls by at most {INT8_COST:g} (or one image). Its answers on the probes are stated, not judged."
+    f"Of the measured images at most {INT8_CHANGED:.0%} (one in any case) have another most probable class, accuracy "
+    f"falls by at most {INT8_COST:g} (one image in any case), and the largest difference of an image's probabilities "
+    f"is at most {INT8_TOLERANCE:g} in the mean. How close it comes on the probes is stated, not judged."
 )
 
 
@@ -72,16 +77,15 @@ def check_int8(compared: Compared, known: Sequence[str], *, method: str, calibra
     Raises:
         ExportError: it cost more than ``INT8_RULE`` allows.
     """
-    sound = np.isfinite(compared.found).all(axis=1)
-    before, after = compared.expected.argmax(axis=1), np.where(sound, compared.found.argmax(axis=1), _NO_CLASS)
+    before, after = compared.expected.argmax(axis=1), compared.found.argmax(axis=1)
     changed = int((before != after).sum())
+    difference = float(_differences(compared).max(axis=1).mean())
     accuracies = _accuracies(_places(compared.labels, known), before, after)
-    if changed > max(1, INT8_CHANGED * len(before)) or not sound.all() or (accuracies and _too_dear(*accuracies)):
-        words = f", and accuracy falls from {accuracies[0]:.4f} to {accuracies[1]:.4f}" if accuracies else ""
+    problems = _int8_problems(compared, changed, difference, accuracies)
+    if problems:
         raise ExportError(
-            f"In int8 {changed:,} of {len(before):,} images get another answer{words}. At most {INT8_CHANGED:.0%} of "
-            f"the images and {INT8_COST:g} of accuracy are allowed. Nothing was written. Give --data more images, like "
-            "those it will see; or export without --int8."
+            f"In int8 {' and '.join(problems)}. Nothing was written. Give --data more images, like those it will see; "
+            "or export without --int8."
         )
     return Quantization(
         method=method,
@@ -90,8 +94,27 @@ def check_int8(compared: Compared, known: Sequence[str], *, method: str, calibra
         accuracy_before=accuracies[0] if accuracies else None,
         accuracy_after=accuracies[1] if accuracies else None,
         agreement=1 - changed / len(before),
-        mean_difference=float(_differences(compared).max(axis=1).mean()),
+        mean_difference=difference,
     )
+
+
+def _int8_problems(
+    compared: Compared, changed: int, difference: float, accuracies: tuple[float, float, int] | None
+) -> list[str]:
+    """Return what is worse than ``INT8_RULE`` allows, and what it allows."""
+    count, unsound = len(compared.found), int((~np.isfinite(compared.found).all(axis=1)).sum())
+    problems = []
+    if unsound:
+        problems.append(f"{unsound:,} of {count:,} images get probabilities that are no numbers")
+    if changed > max(1, INT8_CHANGED * count):
+        problems.append(f"{changed:,} of {count:,} images get another answer ({INT8_CHANGED:.0%} may)")
+    if accuracies and _too_dear(*accuracies):
+        first, second, images = accuracies
+        allowed = f"by {INT8_COST:g}" if INT8_COST * images >= 1 else f"by one of {images:,} images"
+        problems.append(f"accuracy falls from {first:.4f} to {second:.4f} (it may {allowed})")
+    if difference > INT8_TOLERANCE:
+        problems.append(f"probabilities differ by {difference:.3f} in the mean ({INT8_TOLERANCE:g} is allowed)")
+    return problems
 
 
 def _differences(compared: Compared) -> NDArray[np.float64]:

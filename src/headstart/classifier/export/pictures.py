@@ -11,8 +11,8 @@ from headstart.classifier import probe_file
 from headstart.classifier.bundle import Bundle
 from headstart.data.decode import Encoded
 from headstart.data.images import read_table
-from headstart.data.listing import files_below
-from headstart.errors import DataError, ImageError
+from headstart.data.listing import FileSource, files_below
+from headstart.errors import DataError
 from headstart.progress import SILENT, Progress
 
 
@@ -77,10 +77,5 @@ def _plain_files(folder: Path) -> list[Path]:
 
 
 def _from_files(folder: Path, files: list[Path]) -> Pictures:
-    def encoded(index: int) -> bytes:
-        try:
-            return files[index].read_bytes()
-        except OSError as error:
-            raise ImageError(f"cannot be read: {error.strerror or error}") from error
-
-    return Pictures(folder.resolve().name, tuple(path.name for path in files), (), encoded)
+    source, names = FileSource(folder), tuple(path.name for path in files)
+    return Pictures(folder.resolve().name, names, (), lambda index: source.encoded(names[index]))

@@ -24,7 +24,8 @@ def choose(classifier: Path, out: Path | None, *, suffix: str, int8: bool) -> Pa
     place = classifier.resolve()
     name = (place.stem if place.is_file() else place.name) + (".int8" if int8 else "") + suffix
     if out is None:
-        return classifier.parent / name
+        # "." and ".." do not say what they lie in
+        return (place if classifier.name in ("", "..") else classifier).parent / name
     if out.is_dir():
         return out / name
     if out.suffix != suffix:
@@ -42,29 +43,37 @@ def companion_of(file: Path) -> Path | None:
     return file.with_suffix(".bin") if file.suffix == ".xml" else None
 
 
-def check_free(file: Path, *, to: str, force: bool) -> None:
+def check_free(file: Path, classifier: Path, *, to: str, force: bool) -> None:
     """Raise UsageError where something stands that is not an unchanged earlier export in the same format.
 
     Args:
+        file: nothing is written into ``classifier`` itself, which it would damage.
         force: replace files all the same; folders never.
     """
-    for path in (file, companion_of(file)):
+    place = file.parent.resolve() / file.name
+    if classifier.resolve() in (place, *place.parents):
+        raise UsageError(f"{file} would lie in the classifier itself. Choose an --out outside of {classifier}.")
+    for path in (file, companion_of(file), certificate_of(file)):
         if path is None or not (path.exists() or path.is_symlink()):
             continue
         if path.is_dir():
             raise UsageError(f"{path} is a folder. Choose another --out.")
         if not force and not _is_earlier(file, to):
             raise UsageError(
-                f"{path} exists, and is no export to {to} with its certificate beside it. Choose another --out, or "
+                f"{path} exists, and is no unchanged export to {to} with its certificate. Choose another --out, or "
                 "replace it with --force."
             )
 
 
 def _is_earlier(file: Path, to: str) -> bool:
-    """Return whether the certificate beside a file is one of this format, and of this very file."""
+    """Return whether the certificate beside a file is one of this format, and of this very file and its second one."""
+    companion = companion_of(file)
     try:
         said = json.loads(certificate_of(file).read_text(encoding="utf-8"))
-        return bool(said["format"] == to and said["sha256"] == storage.sha256_of(file))
+        same = said["format"] == to and said["sha256"] == storage.sha256_of(file)
+        if companion is None or not companion.exists():
+            return bool(same)
+        return bool(same and said["weights_sha256"] == storage.sha256_of(companion))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
