@@ -404,11 +404,11 @@ def test_three_doubts_are_reviewed_and_stand_in_the_list(review):
     text = waited.value.path().read_text("utf-8")
     assert waited.value.suggested_filename == "doubts.csv"
     lines = text.splitlines()
-    assert lines[0] == "path,label,suggested,confidence,action"
+    assert lines[0] == "path,label,suggested,confidence,action,first_suggested"
     assert lines[1:4] == [
-        f"{DOUBTS[0]},daisy,dandelion,0.99,relabel",
-        f"{DOUBTS[1]},daisy,dandelion,0.96,drop",
-        f"{DOUBTS[2]},daisy,tulips,0.9299999999999999,relabel",
+        f"{DOUBTS[0]},daisy,dandelion,0.99,relabel,dandelion",
+        f"{DOUBTS[1]},daisy,dandelion,0.96,drop,",
+        f"{DOUBTS[2]},daisy,tulips,0.9299999999999999,relabel,dandelion",
     ]
     found = read_corrections(folder.doubts_file)
     assert found.remove == (DOUBTS[1],)
@@ -448,12 +448,12 @@ def test_skip_and_back_decide_nothing(review):
     page = tab.page
     page.get_by_role("button", name="Doubted labels (15)").click()
     place = page.locator("#done")
-    assert "case 1 of 15" in place.inner_text()
+    assert "Case 1 of 15" in place.inner_text()
     page.keyboard.press("s")
     page.keyboard.press("ArrowRight")
-    assert "case 3 of 15" in place.inner_text()
+    assert "Case 3 of 15" in place.inner_text()
     page.keyboard.press("ArrowLeft")
-    assert "case 2 of 15" in place.inner_text()
+    assert "Case 2 of 15" in place.inner_text()
     page.keyboard.press("Control+d")
     assert folder.doubts_file.read_bytes() == before
 
@@ -487,6 +487,84 @@ def test_a_page_of_before_the_server_was_started_again_says_so(review):
     )
     tab.page.keyboard.press("d")
     tab.page.get_by_text("Load the page again").wait_for()
+
+
+SEEN = """() => {
+  const bar = document.getElementById("deciding").getBoundingClientRect();
+  const views = [...document.querySelectorAll("#shown .view")].map(one => one.getBoundingClientRect());
+  const below = views.every(view => view.right <= bar.left) ? innerHeight : Math.min(innerHeight, bar.top);
+  const top = Math.min(...views.map(view => view.top));
+  return (Math.min(below, Math.max(...views.map(view => view.bottom))) - Math.max(0, top)) / innerHeight;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "least"), [(400, 720, 0.4), (1280, 720, 0.5), (1440, 900, 0.5), (720, 400, 0.4)]
+)
+@pytest.mark.parametrize("kind", ["conflict", "doubt", "near"])
+def test_pictures_and_buttons_are_on_one_screen(review, width, height, least, kind):
+    page = review[0].page
+    page.set_viewport_size({"width": width, "height": height})
+    page.locator("#kind").evaluate("(one, kind) => { one.value = kind; one.dispatchEvent(new Event('change')); }", kind)
+    assert page.evaluate("scrollY") == 0
+    assert page.evaluate(SEEN) >= least
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    for name in ("Keep", "Drop") if height > 400 else ():
+        box = page.get_by_role("button", name=name, exact=False).first.bounding_box()
+        assert box["y"] + box["height"] <= height
+
+
+@pytest.mark.parametrize("size", [(400, 720), (1280, 720)])
+def test_long_names_of_classes_have_room(review, size):
+    page = review[0].page
+    long = "of the northern and the western meadows, in full bloom"
+
+    def lengthen(route):
+        told = json.loads(route.fetch().text())
+        told["classes"] = [f"{name} {long}" for name in told["classes"]]
+        for image in told["images"]:
+            image.update(
+                label=f"{image['label']} {long}", suggested=image["suggested"] and f"{image['suggested']} {long}"
+            )
+        route.fulfill(json=told)
+
+    page.route("**/review.json", lengthen)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.reload()
+    next_one(review[0], long)
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+
+
+def test_on_a_narrow_screen_a_select_chooses_what_to_go_through(review):
+    page = review[0].page
+    page.set_viewport_size({"width": 400, "height": 720})
+    assert not page.get_by_role("button", name="Doubted labels (15)").is_visible()
+    page.get_by_role("combobox", name="What to go through").select_option("doubt")
+    next_one(review[0], "Labelled daisy. Is it dandelion?")
+    assert "Case 1 of 15" in page.locator("#done").inner_text()
+
+
+def test_after_another_class_was_chosen_letters_are_keys_again(review):
+    tab, folder = review
+    tab.page.get_by_role("button", name="Doubted labels (15)").click()
+    next_one(tab, "Labelled daisy. Is it dandelion?")
+    tab.page.get_by_label("Another class").select_option("tulips")
+    saved(tab, folder, DOUBTS[0], "relabel")
+    tab.page.keyboard.press("d")
+    saved(tab, folder, DOUBTS[1], "drop")
+
+
+def test_without_a_list_nothing_is_offered_for_download(review):
+    tab, folder = review
+    folder.doubts_file.unlink()
+    tab.page.reload()
+    next_one(tab, "Labelled roses (picture 1 of 2)")
+    download = tab.page.get_by_role("link", name="Download the list")
+    assert not download.is_visible() and not tab.page.locator("#command").is_visible()
+    assert "your first decision begins it" in tab.page.locator("#finish").inner_text()
+    tab.page.keyboard.press("d")
+    download.wait_for()
+    assert tab.page.locator("#command").is_visible()
 
 
 def test_the_review_is_sound(review, ask_of, axe):

@@ -8,7 +8,7 @@ from headstart import storage
 from headstart.errors import RunError
 from headstart.recipe.lists import Corrections, read_corrections
 from headstart.runs import decisions
-from headstart.runs.decisions import Decision, write_decisions
+from headstart.runs.decisions import Decision, study_suggestions, write_decisions
 from headstart.runs.folder import DoubtRow, RunFolder
 
 ROWS = (DoubtRow("a/1, x.jpg", "a", "b", 0.9876), DoubtRow("a/2.jpg", "a", "c", 0.75))
@@ -22,7 +22,7 @@ def run(tmp_path):
 
 
 def test_a_decision_stands_in_its_row(run):
-    write_decisions(run, [Decision("a/2.jpg", "a", "drop", "c")])
+    write_decisions(run, [Decision("a/2.jpg", "a", "drop")])
     assert run.doubts() == (ROWS[0], DoubtRow("a/2.jpg", "a", "c", 0.75, "drop"))
 
 
@@ -30,8 +30,40 @@ def test_a_new_label_takes_the_place_of_the_suggestion_and_can_be_taken_back(run
     before = run.doubts_file.read_bytes()
     write_decisions(run, [Decision("a/2.jpg", "a", "relabel", "d")])
     assert run.doubts()[1] == DoubtRow("a/2.jpg", "a", "d", 0.75, "relabel")
-    write_decisions(run, [Decision("a/2.jpg", "a", "", "c")])
+    assert read_corrections(run.doubts_file).relabel == {"a/2.jpg": "d"}
+    write_decisions(run, [Decision("a/2.jpg", "a", "relabel", "e")])
+    assert study_suggestions(run) == {"a/1, x.jpg": "b", "a/2.jpg": "c"}
+    write_decisions(run, [Decision("a/2.jpg", "a", "")])
     assert run.doubts_file.read_bytes() == before
+
+
+def test_what_is_relabelled_and_then_kept_has_its_suggestion_again(run):
+    write_decisions(run, [Decision("a/1, x.jpg", "a", "relabel", "b"), Decision("a/2.jpg", "a", "relabel", "d")])
+    write_decisions(run, [Decision("a/2.jpg", "a", "keep")])
+    assert run.doubts() == (
+        DoubtRow("a/1, x.jpg", "a", "b", 0.9876, "relabel"),
+        DoubtRow("a/2.jpg", "a", "c", 0.75, "keep"),
+    )
+    assert study_suggestions(run) == {"a/1, x.jpg": "b", "a/2.jpg": "c"}
+
+
+def test_a_relabelled_image_without_doubt_leaves_no_suggestion_behind(run):
+    before = run.doubts_file.read_bytes()
+    write_decisions(run, [Decision("b/3.jpg", "b", "relabel", "c")])
+    assert "b/3.jpg" not in study_suggestions(run)
+    write_decisions(run, [Decision("b/3.jpg", "b", "keep")])
+    assert run.doubts()[2] == DoubtRow("b/3.jpg", "b", "", None, "keep")
+    write_decisions(run, [Decision("b/3.jpg", "b", "relabel", "c"), Decision("b/3.jpg", "b", "")])
+    assert run.doubts_file.read_bytes() == before
+
+
+def test_a_label_that_was_written_by_hand_is_no_suggestion_of_the_study(run):
+    text = run.doubts_file.read_text(encoding="utf-8").replace("c,0.75,", "e,0.75,Relabel")
+    run.doubts_file.write_text(text, encoding="utf-8")
+    assert study_suggestions(run) == {"a/1, x.jpg": "b"}
+    write_decisions(run, [Decision("a/2.jpg", "a", "keep")])
+    assert run.doubts()[1] == DoubtRow("a/2.jpg", "a", "", 0.75, "keep")
+    assert study_suggestions(run) == {"a/1, x.jpg": "b"}
 
 
 def test_an_image_without_doubt_gets_a_row_that_goes_with_its_decision(run):
@@ -57,7 +89,7 @@ def test_what_a_spreadsheet_left_stays(run, delimiter):
     rows = [["Note", "path", "label", "suggested", "confidence", "action"], ["mine", "a/2.jpg", "a", "c", "0.75", ""]]
     text = "\n".join(delimiter.join(row) for row in rows)
     run.doubts_file.write_text(f"\ufeff{text}\n", encoding="utf-8")
-    write_decisions(run, [Decision("a/2.jpg", "a", "keep", "c")])
+    write_decisions(run, [Decision("a/2.jpg", "a", "keep")])
     kept = delimiter.join(["mine", "a/2.jpg", "a", "c", "0.75", "keep"])
     assert run.doubts_file.read_text(encoding="utf-8").splitlines()[1] == kept
     assert run.doubts() == (DoubtRow("a/2.jpg", "a", "c", 0.75, "keep"),)
@@ -65,7 +97,7 @@ def test_what_a_spreadsheet_left_stays(run, delimiter):
 
 def test_an_image_that_is_there_twice_has_one_decision(run):
     run.doubts_file.write_text("path,label,suggested,confidence,action\nx,a,b,,drop\nx,a,b,,keep\n", encoding="utf-8")
-    write_decisions(run, [Decision("x", "a", "keep", "b")])
+    write_decisions(run, [Decision("x", "a", "keep")])
     assert read_corrections(run.doubts_file).keep == ("x",)
 
 
@@ -102,7 +134,7 @@ def test_a_study_at_work_is_not_disturbed(run, monkeypatch):
     assert run.doubts() == ROWS
 
 
-@pytest.mark.parametrize(("action", "suggested"), [("delete", ""), ("relabel", "")])
-def test_there_are_no_other_decisions(action, suggested):
+@pytest.mark.parametrize(("action", "new_label"), [("delete", ""), ("relabel", ""), ("keep", "b")])
+def test_there_are_no_other_decisions(action, new_label):
     with pytest.raises(ValueError, match="no such decision"):
-        Decision("a/2.jpg", "a", action, suggested)
+        Decision("a/2.jpg", "a", action, new_label)

@@ -81,6 +81,7 @@ def test_the_cases(reviewer):
     assert settled["action"] == "keep"
     assert reviewer.told["classes"] == ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
     assert reviewer.told["photographs"] is True
+    assert reviewer.told["listed"] is True
 
 
 def test_the_page(reviewer):
@@ -149,6 +150,38 @@ def test_the_first_suggestion_is_remembered(reviewer):
     assert (image["suggested"], image["new_label"]) == ("dandelion", "tulips")
     reviewer.load()
     assert reviewer.images[DOUBTS[0]]["suggested"] == "dandelion"
+
+
+def test_after_a_restart_the_suggestion_is_still_the_studys(reviewer):
+    before = reviewer.folder.doubts_file.read_bytes()
+    reviewer.decide(DOUBTS[0], "relabel", "tulips")
+    with running(create_runs_app(reviewer.folder.path)) as live:
+        other = Reviewer(live, reviewer.folder.path)
+        image = other.images[DOUBTS[0]]
+        assert (image["suggested"], image["confidence"], image["new_label"]) == ("dandelion", 0.99, "tulips")
+        [image] = other.decide(DOUBTS[0], "")
+        assert (image["suggested"], image["confidence"], image["new_label"]) == ("dandelion", 0.99, "")
+    assert reviewer.folder.doubts_file.read_bytes() == before
+
+
+def test_a_label_of_people_never_has_the_confidence_of_the_network(reviewer):
+    text = reviewer.folder.doubts_file.read_text()
+    text = text.replace(f"{DOUBTS[0]},daisy,dandelion,0.99,", f"{DOUBTS[0]},daisy,tulips,0.99,relabel")
+    reviewer.folder.doubts_file.write_text(text)
+    reviewer.load()
+    image = reviewer.images[DOUBTS[0]]
+    assert (image["suggested"], image["confidence"], image["new_label"]) == ("", None, "tulips")
+
+
+@pytest.mark.parametrize("path", [CONFLICT[0], NEAR[0]])
+def test_what_is_relabelled_without_a_doubt_is_never_suggested(reviewer, path):
+    before = reviewer.folder.doubts_file.read_bytes()
+    for first, then in (("relabel", "keep"), ("relabel", "")):
+        [image] = reviewer.decide(path, first, "tulips")
+        assert (image["suggested"], image["new_label"]) == ("", "tulips")
+        [image] = reviewer.decide(path, then)
+        assert (image["suggested"], image["action"], image["new_label"]) == ("", then, "")
+    assert reviewer.folder.doubts_file.read_bytes() == before
 
 
 def test_rows_that_are_not_under_review_stay(reviewer):
@@ -236,6 +269,8 @@ def test_asking_changes_nothing(reviewer):
     [
         (b"{", "Send {"),
         (b"[]", "Send {"),
+        (b"[" * 190_000, "Send {"),
+        (b'{"decisions": ' + b'{"a":' * 30_000, "Send {"),
         (b'{"decisions": 3}', "Send {"),
         (b'{"decisions": []}', "Received: 0"),
         (b'{"decisions": [{"image": 99999, "action": "drop"}]}', "no such image"),
@@ -337,4 +372,5 @@ def test_a_run_without_doubts_has_nothing_to_review(tmp_path):
     with running(create_runs_app(tmp_path)) as live:
         tab = Reviewer(live, tmp_path / "run")
         assert tab.told["cases"] == [] and tab.told["images"] == []
+        assert tab.told["listed"] is False
         assert live.ask("GET", f"{tab.door}/corrected").status == 404

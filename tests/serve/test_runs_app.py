@@ -135,7 +135,21 @@ def test_a_classifier_can_be_tried(client, flowers):
 def test_a_run_without_a_classifier_says_so(client, runs):
     answer = client.ask("GET", f"/runs/{runs['begun']['id']}/classify/classes")
     assert answer.status == 404
-    assert "no classifier" in answer.message
+    assert answer.message == "This run has no classifier. The list at / has the runs that can be tried."
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/openapi.json", "/health", "/metrics", "/static/nothing.js", "/runs"])
+def test_an_unknown_address_names_the_list(client, path):
+    answer = client.ask("GET", path)
+    assert answer.status == 404
+    assert answer.message.endswith("The list of runs at / leads to everything there is.")
+
+
+def test_an_unknown_address_of_a_classifier_names_its_document(client, flowers):
+    answer = client.ask("GET", f"{flowers}/classify/nothing")
+    assert answer.status == 404
+    assert f"GET {flowers}/classify/openapi.json says" in answer.message
+    assert client.ask("GET", f"{flowers}/classify/openapi.json").status == 200
 
 
 def test_only_the_last_classifiers_are_kept(place, bird_folder, monkeypatch, tmp_path):

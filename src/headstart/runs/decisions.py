@@ -21,6 +21,8 @@ PATIENCE_SECONDS = 5.0
 """How long a decision waits for another process that works in the run folder."""
 
 COLUMNS = tuple(field.name for field in fields(DoubtRow))
+FIRST = "first_suggested"
+"""The column for what stood in ``suggested`` before an image was relabelled; there while a row has something in it."""
 
 Cells = dict[str, str]
 
@@ -29,25 +31,25 @@ Cells = dict[str, str]
 class Decision:
     """What is to be done with the image at ``path``: ``drop``, ``keep``, ``relabel``, or nothing (yet).
 
-    ``label`` is the image's in the image table. ``suggested`` is the new label where it is relabelled; else what the
-    list is to say in that column, so that taking a new label back leaves the suggestion that stood there before.
+    ``label`` is the image's in the image table, ``new_label`` the one that it gets where it is relabelled, else empty.
     """
 
     path: str
     label: str
     action: str
-    suggested: str = ""
+    new_label: str = ""
 
     def __post_init__(self) -> None:
-        if self.action not in ("", *ACTIONS) or (self.action == RELABEL and not self.suggested):
+        if self.action not in ("", *ACTIONS) or (self.action == RELABEL) != bool(self.new_label):
             raise ValueError(f"there is no such decision: {self}")
 
 
 def write_decisions(folder: RunFolder, decisions: Sequence[Decision]) -> None:
     """Write decisions into the list: the last word on an image holds, and the rest of the list stays as it is.
 
-    Columns that people have added stay. An image that is not in the list gets a row at its end, without a confidence;
-    such a row goes again with its decision.
+    A new label stands in the column ``suggested``, where ``compare --drop`` looks for it; what stood there before waits
+    in ``first_suggested`` and comes back when the label is taken back. Columns that people have added stay. An image
+    that is not in the list gets a row at its end, without a confidence; such a row goes again with its decision.
 
     Raises:
         RunError: the list is no table any more or cannot be written, or a study is at work in the folder.
@@ -58,6 +60,23 @@ def write_decisions(folder: RunFolder, decisions: Sequence[Decision]) -> None:
             storage.write_text(folder.doubts_file, _decided(text, {one.path: one for one in decisions}))
     except OSError as error:
         raise RunError(f"{folder.doubts_file} cannot be written: {error.strerror or error}.") from error
+
+
+def study_suggestions(folder: RunFolder) -> dict[str, str]:
+    """Return path -> what the study suggested, whatever label people have written in its place.
+
+    An image has none where the study had no doubt, and where somebody wrote ``relabel`` into the list by hand: whose
+    label stands there cannot be told then.
+
+    Raises:
+        RunError: the list is no table any more.
+    """
+    _header, rows, _delimiter = _read(_text(folder.doubts_file))
+    found: dict[str, str] = {}
+    for row in rows:
+        if row["confidence"] and _before(row):
+            found.setdefault(row["path"], _before(row))
+    return found
 
 
 @contextlib.contextmanager
@@ -87,8 +106,8 @@ def _no_table(name: str) -> RunError:
     return RunError(f"{name} in the run folder is no longer a CSV table in UTF-8. Save it as one, then decide again.")
 
 
-def _decided(text: str, decisions: Mapping[str, Decision]) -> str:
-    """Return the text of the list with the decisions in it."""
+def _read(text: str) -> tuple[list[str], list[Cells], str]:
+    """Return the header of the list with all columns that are needed, its rows, and what stands between the cells."""
     delimiter = delimiter_of(text, "path")
     if delimiter is None:
         raise _no_table("The list of doubted labels")
@@ -96,23 +115,38 @@ def _decided(text: str, decisions: Mapping[str, Decision]) -> str:
         sheet = read_sheet(text, delimiter)
     except ValueError:
         raise _no_table("The list of doubted labels") from None
-    header = (*sheet.header, *(name for name in COLUMNS if name not in sheet.header))
-    rows = [{name: sheet.cell(row, name) for name in header} for row in sheet.rows]
+    header = [*sheet.header, *(name for name in (*COLUMNS, FIRST) if name not in sheet.header)]
+    return header, [{name: sheet.cell(row, name) for name in header} for row in sheet.rows], delimiter
+
+
+def _decided(text: str, decisions: Mapping[str, Decision]) -> str:
+    """Return the text of the list with the decisions in it."""
+    header, rows, delimiter = _read(text)
     listed = {row["path"] for row in rows}
-    rows += [{"path": path, "label": one.label} for path, one in decisions.items() if path not in listed]
+    new = [one for path, one in decisions.items() if path not in listed]
+    rows += [{**dict.fromkeys(header, ""), "path": one.path, "label": one.label} for one in new]
     kept = [row for row in rows if row["path"] not in decisions or _decide(row, decisions[row["path"]])]
+    if not any(row[FIRST] for row in kept):
+        header.remove(FIRST)
     return _table(header, kept, delimiter)
 
 
 def _decide(row: Cells, decision: Decision) -> bool:
     """Write a decision into a row; return whether the row says anything then."""
-    row["action"], row["suggested"] = decision.action, decision.suggested
-    return any(row.get(name) for name in ("action", "suggested", "confidence"))
+    before, again = _before(row), decision.action == RELABEL
+    row["suggested"], row[FIRST] = (decision.new_label, before) if again else (before, "")
+    row["action"] = decision.action
+    return any(row[name] for name in ("action", "suggested", "confidence"))
+
+
+def _before(row: Cells) -> str:
+    """Return what stood in ``suggested`` before people wrote a label there; empty where nobody knows."""
+    return row[FIRST] or ("" if row["action"].lower() == RELABEL else row["suggested"])
 
 
 def _table(header: Sequence[str], rows: Sequence[Cells], delimiter: str) -> str:
     stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, header, restval="", delimiter=delimiter, lineterminator="\n")
+    writer = csv.DictWriter(stream, header, extrasaction="ignore", delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue()

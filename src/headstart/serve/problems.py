@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 RETRY_SECONDS = "1"
+DOCUMENT = "/openapi.json"
 
 
 def problem(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -31,6 +33,13 @@ def answer_problem(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         return problem(405, f"{request.url.path} takes {allowed}. Received: {request.method}.", headers=headers)
     if error.status_code == 404 and error.detail == "Not Found":
-        text = "There is nothing at this address. GET /openapi.json says what there is."
-        return problem(404, text, headers=headers)
+        return problem(404, f"There is nothing at this address. {_way_on(request)}", headers=headers)
     return problem(error.status_code, error.detail, headers=headers)
+
+
+def _way_on(request: Request) -> str:
+    """Say where to read what there is: in the document of a classifier, or in the list of runs."""
+    root = request.scope.get("root_path", "")
+    if any(isinstance(route, Route) and route.path == DOCUMENT for route in request.app.routes):
+        return f"GET {root}{DOCUMENT} says what there is."
+    return "The list of runs at / leads to everything there is."

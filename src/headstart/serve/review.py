@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from headstart.errors import RunError
 from headstart.recipe.lists import ACTIONS, RELABEL
 from headstart.report import commands
 from headstart.runs import folder as run_files
-from headstart.runs.decisions import Decision, write_decisions
+from headstart.runs.decisions import Decision, study_suggestions, write_decisions
 from headstart.runs.folder import DoubtRow
 from headstart.serve.album import Album
 
@@ -36,7 +36,8 @@ class State:
     """One image in the review.
 
     Attributes:
-        suggested: by the study; empty where it has no doubt. ``confidence`` is the probability of that label, 0..1.
+        suggested: by the study, whatever people have decided; empty where it has no doubt, or where a list that was
+            edited by hand does not tell. ``confidence`` is the probability of that label, 0..1; None without one.
         action: what was decided: ``drop``, ``keep``, ``relabel`` (then to ``new_label``), or nothing yet.
     """
 
@@ -51,9 +52,7 @@ class State:
 
 
 class Review:
-    """The review of one run. What is decided stands in the run folder's list at once; nothing else is kept here, but
-    for the suggestions in whose place people have written another label.
-    """
+    """The review of one run. What is decided stands in the run folder's list at once; nothing of it is kept here."""
 
     def __init__(self, album: Album) -> None:
         self.album = album
@@ -61,13 +60,10 @@ class Review:
         self.classes = summary.dataset.classes
         self.cases = tuple(_cases(album, album.folder.audit()))
         self.command = _command(album, summary.dataset.path)
-        self._suggested: dict[str, str] = {}
 
     def states(self) -> list[State]:
         """Return every image of the cases as the list says it now, in the order of the cases."""
-        listed = self._listed()
-        numbers = dict.fromkeys(number for case in self.cases for number in case.images)
-        return [self._state(number, listed) for number in numbers]
+        return self._states(number for case in self.cases for number in case.images)
 
     def decide(self, text: bytes) -> list[State]:
         """Write the decisions of a request and return the images they are about.
@@ -80,39 +76,36 @@ class Review:
             RunError: the list cannot be written.
         """
         wanted = self._wanted(text)
-        listed = self._listed()
-        decisions = []
-        for number, action, label in wanted:
-            state = self._state(number, listed)
-            suggested = label if action == RELABEL else state.suggested
-            decisions.append(Decision(state.path, state.label, action, suggested))
-        write_decisions(self.album.folder, decisions)
-        listed = self._listed()
-        return [self._state(number, listed) for number in dict.fromkeys(number for number, _, _ in wanted)]
+        write_decisions(self.album.folder, [self._decision(*one) for one in wanted])
+        return self._states(number for number, _, _ in wanted)
 
-    def _listed(self) -> dict[str, DoubtRow]:
-        rows: dict[str, DoubtRow] = {}
+    def _decision(self, number: int, action: str, label: str) -> Decision:
+        image = self.album.rows[number]
+        return Decision(image.path, image.label, action, label if action == RELABEL else "")
+
+    def _states(self, numbers: Iterable[int]) -> list[State]:
+        """Return the images of these numbers, each once, as the list says it now."""
+        listed: dict[str, DoubtRow] = {}
         for row in self.album.folder.doubts():
-            if row.path not in rows or row.action:
-                rows[row.path] = row
-            if row.action != RELABEL and row.suggested:
-                self._suggested.setdefault(row.path, row.suggested)
-        return rows
+            if row.path not in listed or row.action:
+                listed[row.path] = row
+        suggestions = study_suggestions(self.album.folder)
+        return [self._state(number, listed, suggestions) for number in dict.fromkeys(numbers)]
 
-    def _state(self, number: int, listed: dict[str, DoubtRow]) -> State:
+    def _state(self, number: int, listed: Mapping[str, DoubtRow], suggestions: Mapping[str, str]) -> State:
         image = self.album.rows[number]
         row = listed.get(image.path)
+        suggested = suggestions.get(image.path, "")
+        confidence = row.confidence if row and suggested else None
         action = row.action if row and row.action in ACTIONS else ""
         new_label = row.suggested if row and action == RELABEL else ""
-        suggested = self._suggested.get(image.path, new_label)
-        confidence = row.confidence if row else None
         return State(number, image.path, image.label, image.split, suggested, confidence, action, new_label)
 
     def _wanted(self, text: bytes) -> list[tuple[int, str, str]]:
         try:
             rows = json.loads(text)["decisions"]
             found = [(row["image"], row["action"], row.get("label") or "") for row in rows]
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise ValueError('Send {"decisions": [{"image": 0, "action": "drop", "label": ""}]}.') from None
         if not 0 < len(found) <= MOST_AT_ONCE:
             raise ValueError(f"Send 1 to {MOST_AT_ONCE} decisions. Received: {len(found)}.")

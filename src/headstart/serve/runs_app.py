@@ -150,6 +150,7 @@ class RunPages:
             "cases": review.cases,
             "images": _states(review),
             "list": run_files.DOUBTS,
+            "listed": review.album.folder.doubts_file.is_file(),
             "command": review.command,
             "photographs": review.album.root is not None,
         }
@@ -281,6 +282,8 @@ class Classifiers:
         await app(scope, receive, send)
 
     def _app(self, run: RunFolder) -> Starlette:
+        if not run.classifier.is_dir():
+            raise HTTPException(404, "This run has no classifier. The list at / has the runs that can be tried.")
         # a study that is run again writes another classifier
         key = run.classifier, run.classifier.stat().st_mtime_ns
         with self._lock:

@@ -26,7 +26,8 @@ function decided(step) { return images.get(step.image).action !== ""; }
 
 function newLabel(step) {
   const image = images.get(step.image);
-  if (image.suggested && image.suggested !== image.label) { return image.suggested; }
+  const named = image.suggested || image.new_label;
+  if (named && named !== image.label) { return named; }
   const others = step.one.images.map((number) => images.get(number).label).filter((label) => label !== image.label);
   return others[0] || "";
 }
@@ -68,7 +69,7 @@ function reason(step, image) {
 function pictures(step) {
   const numbers = step.one.images;
   const list = find("shown");
-  list.className = `shown ${numbers.length === 1 ? "one" : numbers.length > 4 ? "many" : ""}`;
+  list.className = `shown ${["", "one", "two", "few", "few"][numbers.length] || "many"}`;
   list.replaceChildren(...numbers.map((number) => shot(step, number)));
 }
 
@@ -115,7 +116,7 @@ function buttons(step) {
 function progress() {
   const all = new Set(steps.map((step) => step.image));
   const ready = [...all].filter((number) => images.get(number).action).length;
-  find("done").textContent = `${ready} of ${count(all.size, "image")} decided. This is case ${caseNumber()}.`;
+  find("done").textContent = `Case ${caseNumber()}. ${ready} of ${count(all.size, "image")} decided.`;
   find("bar").style.width = `${(100 * ready) / all.size}%`;
 }
 
@@ -172,6 +173,7 @@ async function save(decisions) {
     const headers = { "Content-Type": "application/json", "X-Headstart-Token": told.token };
     const found = await ask("decisions", { method: "POST", headers, body: JSON.stringify({ decisions }) });
     found.images.forEach((image) => images.set(image.number, image));
+    finish(true);
     warn("");
   } catch (error) {
     say("");
@@ -225,10 +227,26 @@ function press(event) {
 function kinds() {
   const numbers = (name) => told.cases.filter((one) => name === "all" || one.kind === name).length;
   const shown = KINDS.filter(([name]) => numbers(name));
-  find("kinds").hidden = shown.length < 3;
+  find("kinds").hidden = find("kind").hidden = shown.length < 3;
   find("kinds").replaceChildren(...shown.map(([name, words]) => element("button", {
-    type: "button", "aria-pressed": String(name === kind), onclick: () => { kind = name; rebuild(); first(); kinds(); show(); },
+    type: "button", "aria-pressed": String(name === kind), onclick: () => choose(name),
   }, `${words} (${numbers(name)})`)));
+  find("kind").replaceChildren(...shown.map(([name, words]) => element("option", { value: name, selected: name === kind },
+    `${words} (${numbers(name)})`)));
+}
+
+function choose(name) {
+  kind = name;
+  rebuild();
+  first();
+  kinds();
+  show();
+}
+
+/* Without a list there is nothing to download, and no command that would find it. */
+function finish(listed) {
+  find("listed").hidden = !listed;
+  find("unlisted").hidden = listed;
 }
 
 function first() {
@@ -240,6 +258,7 @@ async function refresh() {
     const found = await ask("review.json");
     told.token = found.token;
     found.images.forEach((image) => images.set(image.number, image));
+    finish(found.listed);
     if (found.cases.length !== told.cases.length) { window.location.reload(); }
     show();
   } catch (error) {
@@ -267,6 +286,8 @@ async function start() {
   if (told.cases.length && !told.photographs) {
     find("lead").append(" The folder of photographs is not here, so only the small pictures of the run can be shown.");
   }
+  find("finish").hidden = find("to-finish").hidden = !told.cases.length && !told.listed;
+  finish(told.listed);
   if (!told.cases.length) { return; }
   rebuild();
   first();
@@ -276,7 +297,13 @@ async function start() {
 }
 
 for (const name of Object.keys(ACTIONS)) { find(name).addEventListener("click", () => ACTIONS[name]()); }
-find("other").addEventListener("change", (event) => { if (event.target.value) { act("relabel", event.target.value); } });
+find("kind").addEventListener("change", (event) => choose(event.target.value));
+find("other").addEventListener("change", (event) => {
+  const label = event.target.value;
+  // the next picture is there then, and letters are keys again
+  event.target.blur();
+  if (label) { act("relabel", label); }
+});
 document.addEventListener("keydown", press);
 // another tab may have decided meanwhile
 window.addEventListener("focus", () => { if (told && steps.length) { saving = saving.then(refresh); } });
