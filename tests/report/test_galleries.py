@@ -12,6 +12,7 @@ from tests.report.test_page import Page, reads_as, values_at
 
 from headstart.report import content, galleries, page
 from headstart.runs import folder as run_files
+from headstart.runs.decisions import Decision, write_decisions
 from headstart.runs.folder import PictureRow
 
 TEN = tuple(f"class {number}" for number in range(10))
@@ -216,6 +217,13 @@ def test_doubts_have_their_pictures_and_confidences(build_run):
         assert any(one.startswith(f"Labelled daisy, suggested {rows[number].suggested}, ") for one in words)
     plain = drawn(build_run("plain", evidence=True), "doubts.html")
     assert "Labels that may be wrong" in plain and 'class="thumb"' not in plain
+
+
+def test_a_label_that_a_person_gave_is_not_shown_as_the_studys(build_run):
+    folder = build_run(galleries=True, evidence=True)
+    before, row = drawn(folder, "doubts.html"), folder.doubts()[0]
+    write_decisions(folder, [Decision(row.path, row.label, "relabel", "somebody's own class")])
+    assert drawn(folder, "doubts.html") == before
 
 
 def test_groups_and_odd_images_have_thumbnails(build_run):

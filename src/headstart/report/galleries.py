@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from headstart.report.content import Findings, Pair, confused_pairs
 from headstart.report.downloads import Download, table
 from headstart.report.names import labels
+from headstart.runs.decisions import study_suggestions
 from headstart.runs.folder import DOUBTS, PREDICTIONS, DoubtRow, PictureRow, PredictionBlock, RunFolder
 from headstart.runs.rows import CONFUSED, DISAGREEMENT, MISTAKE, OVERLAY, PHOTOGRAPH, SURE, THUMBNAIL, UNSURE
 
@@ -285,8 +287,10 @@ def _line(block: PredictionBlock, place: int, classes: Sequence[str]) -> tuple[o
 
 
 def _doubts(folder: RunFolder, thumbnails: Mapping[str, Thumbnail]) -> Iterator[Doubt]:
-    """Yield the doubted labels without what was corrected before this study."""
+    """Yield the doubted labels with what the study suggested, without what was corrected before this study."""
+    suggested = study_suggestions(folder)
     for number, row in enumerate(folder.doubts()):
         if row.confidence is not None:
             there = thumbnails.get(row.path)
+            row = dataclasses.replace(row, suggested=suggested.get(row.path, row.suggested))
             yield Doubt(row, f"{DOUBTS}/{number}/confidence", there.address if there else None)
