@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from headstart.data import decode
+from headstart.data import colours, decode
 
 
 def encoded(image, kind="PNG", **options):
@@ -119,3 +119,30 @@ def test_lab():
     transform = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
     lab = ImageCms.applyTransform(colour, transform)
     np.testing.assert_allclose(decode.pixels(encoded(lab, "TIFF"))[0, 0], [200, 40, 90], atol=3)
+
+
+def modes():
+    """Return an image of noise in every mode that is converted, 23 pixels high."""
+    grey, words = noise(23, 31), noise(23, 31, 2).view(np.uint16)[:, :, 0]
+    palette = Image.fromarray(noise(23, 31, 3)).quantize(16)
+    palette.info["transparency"] = 3
+    seen = {"P": Image.fromarray(noise(23, 31, 3)).quantize(16), "P transparent": palette}
+    seen |= {"I;16": Image.fromarray(words), "I": Image.fromarray(words.astype(np.int32) - 200)}
+    # only the last row of the second is above 1
+    unit = grey / np.float32(255)
+    mixed = unit + np.eye(23, 31, -22, dtype=np.float32)
+    seen |= {"F": Image.fromarray(unit), "F mixed": Image.fromarray(mixed), "1": Image.fromarray(grey > 127)}
+    for mode, channels in {"RGBA": 4, "LA": 2, "CMYK": 4, "YCbCr": 3, "LAB": 3}.items():
+        seen[mode] = Image.frombytes(mode, (31, 23), noise(23, 31, channels).tobytes())
+    seen["I;16B"] = Image.frombytes("I;16B", (31, 23), words.tobytes())
+    return seen
+
+
+@pytest.mark.parametrize("mode", modes())
+def test_a_large_image_is_converted_in_strips_to_the_same(mode, monkeypatch):
+    image = modes()[mode]
+    whole = colours.grey_or_rgb(image)
+    monkeypatch.setattr(colours, "_STRIP_PIXELS", 5 * 31)
+    strips = colours.grey_or_rgb(image)
+    assert strips.mode == whole.mode
+    np.testing.assert_array_equal(np.asarray(strips), np.asarray(whole))

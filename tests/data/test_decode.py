@@ -230,3 +230,20 @@ def test_importing_the_room_loads_no_heavy_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_load_and_show_is_load_and_the_whole_image_made_smaller(kind):
+    content = encoded(Image.fromarray(noise(50, 90)), kind, exif=exif(t0112=6))
+    seen, shown = decode.load_and_show(content, Resize(16, 20, "crop"), largest=45)
+    np.testing.assert_array_equal(seen, decode.load(content, Resize(16, 20, "crop")))
+    np.testing.assert_array_equal(shown, decode.load(content, Resize(45, 25)))
+
+
+def test_load_and_show_enlarges_nothing_and_gives_reasons():
+    content = encoded(Image.fromarray(noise()).convert("L"))
+    np.testing.assert_array_equal(decode.load_and_show(content, Resize(4, 4), largest=30)[1], decode.pixels(content))
+    with pytest.raises(ImageError, match="too large: 30 x 20 pixels; the limit is 599"):
+        decode.load_and_show(content, Resize(4, 4), largest=30, pixel_limit=599)
+    with pytest.raises(ImageError, match="truncated PNG"):
+        decode.load_and_show(content[:200], Resize(4, 4), largest=30)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import uvicorn
 from PIL import Image
 
 from headstart.classifier.info import ClassifierInfo, InputInfo, Provenance
@@ -86,6 +87,11 @@ class Live:
 
     port: int
     app: object
+    server: uvicorn.Server
+
+    def end(self):
+        """Do what Ctrl-C does."""
+        self.server.should_exit = True
 
     def ask(self, method, path, body=None, kind=None, **headers):
         """Send one request on a connection of its own; ``body`` bytes, or an iterator for a chunked body."""
@@ -128,7 +134,7 @@ def running(app, limits=Limits()):  # noqa: B008
     try:
         while not running_server.started:
             time.sleep(0.005)
-        yield Live(port, app)
+        yield Live(port, app, running_server)
     finally:
         running_server.should_exit = True
         thread.join()

@@ -30,13 +30,13 @@ def test_the_answer_says_which_classifier_gave_it(live):
     assert live.predict(picture()).json["classifier"] == {"candidate": "tiny-lr0.1", "fingerprint": "print"}
 
 
-@pytest.mark.parametrize(("top", "count"), [("1", 1), ("2", 2), ("99", 3), ("9" * 30, 3)])
+@pytest.mark.parametrize(("top", "count"), [("1", 1), ("2", 2), ("99", 3), ("9" * 30, 3), ("0000000000002", 2)])
 def test_top_says_how_many_classes(live, top, count):
     answer = live.predict(picture(), query=f"?top={top}")
     assert len(answer.json["predictions"][0]["probabilities"]) == count
 
 
-@pytest.mark.parametrize("top", ["0", "-1", "1.5", "many", "", "%C2%B2"])
+@pytest.mark.parametrize("top", ["0", "000", "-1", "1.5", "many", "", "%C2%B2"])
 def test_a_wrong_top_is_400(live, top):
     answer = live.predict(picture(), query=f"?top={top}")
     assert answer.status == 400

@@ -2,9 +2,10 @@
 
 import pytest
 
-from headstart.serve.app import create_app
+from headstart.serve.app import create_app, guarded
 from headstart.serve.gate import SECURITY_HEADERS
 from headstart.serve.limits import Access, access_for
+from headstart.serve.metrics import Metrics
 
 from .conftest import picture, running
 
@@ -125,11 +126,10 @@ def test_requests_are_counted_by_address_and_status(serve):
 
 
 def test_a_mounted_application_counts_its_own_addresses(classifier):
-    from starlette.applications import Starlette
     from starlette.routing import Mount
 
     inner = create_app(classifier)
-    with running(Starlette(routes=[Mount("/birds/{id}", app=inner)])) as live:
+    with running(guarded([Mount("/birds/{id}", app=inner)], Access(), Metrics())) as live:
         assert live.ask("POST", "/birds/7/predict", picture(), "image/png").status == 200
     metrics = inner.state.metrics
     assert metrics.requests.value("/predict", "200") == 1

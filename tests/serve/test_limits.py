@@ -1,5 +1,7 @@
 """What the server allows: limits that make sense, and names under which it answers."""
 
+import re
+
 import pytest
 
 from headstart.data.decode import PIXEL_LIMIT
@@ -15,10 +17,41 @@ def test_options_become_limits():
     assert (limits.queue, limits.seconds) == (4, 5.0)
 
 
-def test_the_decoder_s_own_limit_stands_and_a_large_body_may_be_held():
-    limits = from_options(**{**OPTIONS, "max_megapixels": 1000, "max_megabytes": 1000})
+def test_a_large_body_may_be_held():
+    limits = from_options(**{**OPTIONS, "max_megapixels": 178, "max_megabytes": 1000})
     assert limits.pixels == PIXEL_LIMIT
     assert limits.held_bytes == 2 * limits.body_bytes
+
+
+def test_headers_have_no_more_time_than_the_body():
+    assert from_options(**OPTIONS).header_seconds == 5
+    assert from_options(**{**OPTIONS, "max_seconds": 60.0}).header_seconds == 10
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("max_megabytes", float("inf"), "--max-megabytes must be a finite number. Received: inf."),
+        ("max_megapixels", float("inf"), "--max-megapixels must be a finite number. Received: inf."),
+        ("max_seconds", float("nan"), "--max-seconds must be a finite number. Received: nan."),
+        ("max_megapixels", -1.0, "--max-megapixels must be above 0. Received: -1."),
+        ("max_images", 0, "--max-images must be above 0. Received: 0."),
+        ("max_queue", 0, "--max-queue must be above 0. Received: 0."),
+        (
+            "max_megapixels",
+            1000.0,
+            "--max-megapixels can be at most 178: headstart reads no larger image. Received: 1000.",
+        ),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_by_its_name(option, value, words):
+    with pytest.raises(UsageError, match=f"^{re.escape(words)}$"):
+        from_options(**{**OPTIONS, option: value})
+
+
+def test_a_limit_below_one_byte_is_one_byte():
+    limits = from_options(**{**OPTIONS, "max_megapixels": 1e-9, "max_megabytes": 1e-9})
+    assert (limits.pixels, limits.body_bytes) == (1, 1)
 
 
 @pytest.mark.parametrize("name", Limits.__slots__)

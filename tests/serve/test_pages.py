@@ -4,12 +4,14 @@ import base64
 import io
 import json
 import re
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from headstart.classifier.predict import load
+from headstart.errors import ImageError
 from headstart.serve import explaining
 from headstart.serve.app import create_app
 from headstart.serve.limits import Limits
@@ -178,6 +180,25 @@ def test_too_many_that_wait_are_sent_away(birds, monkeypatch):
     answer = birds.ask("POST", "/explain", picture(), "image/png")
     assert answer.status == 429
     assert answer.headers["retry-after"]
+
+
+def test_an_image_that_nobody_waits_for_any_more_keeps_its_turn(bird_folder, monkeypatch):
+    at_work, most = [], []
+
+    def look(self, content, class_):
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(0.6)
+        at_work.pop()
+        raise ImageError("none")
+
+    monkeypatch.setattr(explaining.Explaining, "_look", look)
+    with client_of(load(bird_folder), Limits(seconds=0.4)) as client:
+        for _ in range(2):
+            answer = client.ask("POST", "/explain", picture(), "image/png")
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        time.sleep(0.8)
+    assert most == [1, 1]
 
 
 def test_explain_is_not_for_other_sites(birds):

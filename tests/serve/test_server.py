@@ -8,14 +8,19 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from headstart.errors import UsageError
 from headstart.serve import server
+from headstart.serve.app import create_app
+from headstart.serve.gate import SECURITY_HEADERS
 from headstart.serve.limits import Limits
 
-from .conftest import picture
+from .conftest import picture, running
 
 QUICK = Limits(header_seconds=0.3)
 
@@ -114,10 +119,55 @@ def test_too_many_connections_are_503(serve):
     answer = live.ask("GET", "/health")
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert "Too many connections" in answer.message
+    assert {name: answer.headers[name.lower()] for name in SECURITY_HEADERS} == SECURITY_HEADERS
     for client in idle:
         client.close()
     time.sleep(0.1)
     assert live.ask("GET", "/health").status == 200
+    assert live.metric('headstart_requests_total{path="other",status="503"}') == 1
+
+
+def reader(port, size=1024):
+    """Return a connection with little room for what it does not read."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    client.settimeout(3)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+def large_answer(size=20_000_000):
+    async def send(request):
+        return PlainTextResponse(b"x" * size)
+
+    return [Route("/large", send)]
+
+
+def test_a_connection_that_does_not_read_its_answers_is_ended(serve):
+    limits = Limits(seconds=0.5, header_seconds=0.5, connections=2)
+    live = serve(limits, pages=large_answer())
+    idle = [reader(live.port) for _ in range(3)]
+    for client in idle[:2]:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5)
+    idle.pop().close()
+    time.sleep(0.2)
+    assert live.ask("GET", "/health").status == 503
+    time.sleep(1.5)
+    assert live.ask("GET", "/health").status == 200
+    for client in idle:
+        client.close()
+
+
+def test_a_connection_that_reads_slowly_gets_its_answer(serve):
+    live = serve(Limits(seconds=0.4, header_seconds=0.4), pages=large_answer())
+    with reader(live.port, 1_000_000) as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        start, got = time.perf_counter(), 0
+        while got < 20_000_000 and (piece := client.recv(500_000, socket.MSG_WAITALL)):
+            got += len(piece)
+            time.sleep(0.03)
+    assert got > 20_000_000
+    assert time.perf_counter() - start > 1
 
 
 @pytest.mark.parametrize(
@@ -128,6 +178,18 @@ def test_what_is_no_http_is_400_in_json(serve, noise):
     answer = live.raw(noise + b"\r\n\r\n")
     assert answer.status == 400
     assert "Invalid HTTP request" in answer.message
+
+
+def test_what_is_no_http_is_answered_like_the_rest_and_fills_no_log(serve, caplog):
+    live = serve()
+    with socket.create_connection(("127.0.0.1", live.port)) as client:
+        client.sendall(b"GET\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    headers = live.raw(b"GET\r\n\r\n").headers
+    assert {name: headers[name.lower()] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    assert live.metric('headstart_requests_total{path="other",status="400"}') == 2
+    assert live.ask("GET", "/health", Upgrade="websocket", Connection="Upgrade").status == 200
+    assert caplog.records == []
 
 
 def test_headers_that_are_too_large_are_400(serve):
@@ -162,6 +224,25 @@ def test_the_command_serves_until_it_is_interrupted(bird_folder, tmp_path, monke
     assert out == ""
     assert error.splitlines() == ["Serving tiny for 3 classes: crow, jay | magpie, no. Ctrl-C ends it."]
     assert not list(tmp_path.iterdir())
+
+
+def test_an_answer_that_takes_too_long_at_the_end_is_503_and_no_fault(classifier, monkeypatch, caplog):
+    monkeypatch.setattr(server, "ENDING_SECONDS", 0.3)
+    app = create_app(classifier, pages=large_answer())
+    with running(app) as live, ThreadPoolExecutor(2) as pool, reader(live.port) as unread:
+        classifier.gate.clear()
+        unread.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5)
+        answers = [pool.submit(live.predict, picture()) for _ in range(2)]
+        time.sleep(0.3)
+        live.end()
+        begin = time.perf_counter()
+        for answer in answers:
+            assert (answer.result().status, answer.result().message) == (503, "The server is ending.")
+            assert answer.result().headers["x-content-type-options"] == "nosniff"
+        assert time.perf_counter() - begin < 2
+        classifier.gate.set()
+    assert caplog.records == []
+    assert app.state.metrics.requests.value("/predict", "503") == 2
 
 
 def run(*arguments):

@@ -72,8 +72,8 @@ def test_a_server_on_the_network_says_so(monkeypatch, capsys, bird_folder, host,
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (("--max-megabytes", "0"), "body bytes must be above 0"),
-        (("--max-seconds", "-1"), "seconds must be above 0"),
+        (("--max-megabytes", "0"), "--max-megabytes must be above 0"),
+        (("--max-seconds", "-1"), "--max-seconds must be above 0"),
         (("--allow-origin", "example.org"), "such as https://example.org"),
         (("--port", "99999"), "--port"),
     ],

@@ -50,13 +50,15 @@ def create_app(
     service = Service(classifier, limits, page=bool(pages))
     routes = [*service.routes(), *pages]
     app = guarded(routes, access, service.metrics, lifespan=service.lifespan)
-    app.state.classifier, app.state.limits = classifier, limits
-    app.state.metrics, app.state.batcher = service.metrics, service.batcher
+    app.state.classifier, app.state.limits, app.state.batcher = classifier, limits, service.batcher
     return app
 
 
 def guarded(routes: Sequence[BaseRoute], access: Access, metrics: Metrics, *, lifespan: Any = None) -> Starlette:
-    """Return an application of these routes, behind the checks and with the errors that all of headstart's have."""
+    """Return an application of these routes, behind the checks and with the errors that all of headstart's have.
+
+    Its ``state`` has the ``metrics``.
+    """
     paths = [route.path for route in routes if isinstance(route, Route)]
     middleware = [Middleware(Gate, access, metrics, paths)]
     if access.origins:
@@ -68,6 +70,7 @@ def guarded(routes: Sequence[BaseRoute], access: Access, metrics: Metrics, *, li
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.state.metrics = metrics
     return app
 
 
@@ -159,9 +162,11 @@ def _top(request: Request) -> int | None:
     text = request.query_params.get("top")
     if text is None:
         return None
-    if not (text.isascii() and text.isdecimal() and int(text[:9]) > 0):
+    digits = text.lstrip("0")
+    if not (digits.isascii() and digits.isdecimal()):
         raise HTTPException(400, f"top must be a whole number of at least 1. Received: {clean_name(text)!r}.")
-    return int(text[:9])
+    # there are never so many classes, and Python reads no number of thousands of digits
+    return int(digits[:9])
 
 
 def _row(prediction: Prediction, top: int | None) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from headstart.classifier.explain import Explainer, overlay, placed
 from headstart.classifier.heat import where
 from headstart.classifier.predict import Classifier
 from headstart.data import decode
-from headstart.data.decode import Resize
 from headstart.errors import ClassifierError, ImageError, did_you_mean
 from headstart.serve.batching import Answerer
 from headstart.serve.bodies import Ledger, clean_name, read_images
@@ -86,8 +85,11 @@ class Explaining:
             raise busy(429, f"{WAITING} images wait to be explained. Try again later.")
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._limits.seconds), self._turn:
-                return await run_in_threadpool(self._look, content, class_)
+            async with asyncio.timeout(self._limits.seconds):
+                await self._turn.acquire()
+                work = asyncio.create_task(run_in_threadpool(self._look, content, class_))
+                work.add_done_callback(self._free)
+                return await asyncio.shield(work)
         except TimeoutError:
             raise busy(503, f"There was no answer within {self._limits.seconds:g} seconds. Try again later.") from None
         except ImageError as error:
@@ -97,6 +99,13 @@ class Explaining:
         finally:
             self._waiting -= 1
 
+    def _free(self, work: asyncio.Task[Look]) -> None:
+        """Let the next one in: not before the thread has ended, even if nobody waits for this one any more."""
+        self._turn.release()
+        if not work.cancelled():
+            # a reason that nobody waits for is none for the log
+            work.exception()
+
     @cached_property
     def _explainer(self) -> Explainer:
         if not isinstance(self._classifier, Classifier):
@@ -105,29 +114,20 @@ class Explaining:
 
     def _look(self, content: bytes, wanted: str | None) -> Look:
         explainer = self._explainer
-        seen = self._classifier.decode(content, pixel_limit=self._limits.pixels)
+        size, pixel_limit = self._classifier.info.size, self._limits.pixels
+        seen, shown = decode.load_and_show(content, size, largest=LARGEST, pixel_limit=pixel_limit)
         [prediction] = self._classifier.answer_pixels(seen[np.newaxis], ["image"])
         probabilities = {one.class_: one.probability for one in prediction.ranked}
         answered = prediction.answer if prediction.answer in probabilities else prediction.ranked[0].class_
         chosen = wanted or str(answered)
-        photograph = decode.pixels(content, pixel_limit=self._limits.pixels)
-        [heat] = explainer.grad_cam([photograph], [self._classifier.classes.index(chosen)])
-        picture, words = self._drawn(photograph, heat)
+        # what the network sees has its size already, which leaves it as it is
+        [heat] = explainer.grad_cam([seen], [self._classifier.classes.index(chosen)])
+        picture, words = self._drawn(shown, heat)
         return Look(chosen, probabilities[chosen], METHOD, words, picture)
 
-    def _drawn(self, photograph: Pixels, heat: NDArray[np.float32]) -> tuple[str, str]:
+    def _drawn(self, shown: Pixels, heat: NDArray[np.float32]) -> tuple[str, str]:
         """Return the address of the picture with its heat, and where that lies in words."""
-        shown = smaller(photograph)
         height, width = shown.shape[:2]
         on_it = placed(heat, height, width, self._classifier.info.size)
         address = "data:image/jpeg;base64," + base64.b64encode(decode.jpeg(overlay(shown, on_it), quality=85)).decode()
         return address, where(on_it) if heat.size > 1 else ONE_PLACE
-
-
-def smaller(photograph: Pixels, largest: int = LARGEST) -> Pixels:
-    """Return a photograph ``(height, width, 3)`` whose longer side has at most ``largest`` pixels."""
-    height, width = photograph.shape[:2]
-    if max(height, width) <= largest:
-        return photograph
-    scale = largest / max(height, width)
-    return decode.load(photograph, Resize(max(1, round(height * scale)), max(1, round(width * scale))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterable
@@ -29,13 +30,16 @@ SECURITY_HEADERS = {
 
 SAFE_METHODS = ("GET", "HEAD")
 PREDICT = "/predict"
+OTHER = "other"
+"""What paths are counted as that are not counted by name."""
+ENDING = "The server is ending."
 
 
 class Gate:
-    """Checks the ``Host`` and the ``Origin``, adds headers, counts requests, and turns a fault into an answer.
+    """Checks the ``Host`` and the ``Origin``, adds headers, counts requests, and turns faults and the end into answers.
 
     Args:
-        paths: that are counted by name; all others are counted together, as ``other``.
+        paths: that are counted by name; all others are counted together, as ``OTHER``.
     """
 
     def __init__(self, app: ASGIApp, access: Access, metrics: Metrics, paths: Iterable[str]) -> None:
@@ -60,6 +64,10 @@ class Gate:
             return
         try:
             await self._app(scope, receive, passage.send)
+        except asyncio.CancelledError:
+            # nobody but the server cancels a request, and only when it ends
+            if not passage.status:
+                await problem(503, ENDING)(scope, receive, passage.send)
         except Exception:
             self._metrics.faults.add()
             LOG.exception("A fault in headstart: %s %r", scope["method"], scope["path"])
@@ -87,7 +95,7 @@ class Gate:
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         # of an application that is mounted in another, the path below it
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        path = path if path in self._paths else "other"
+        path = path if path in self._paths else OTHER
         self._metrics.requests.add(path, str(status or 499))
         if path == PREDICT and scope["method"] == "POST":
             self._metrics.seconds.observe(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -20,7 +21,8 @@ class Limits:
         body_bytes: of one request; more: 413.
         pixels: of one image; more: an error in its row.
         parts: of one form, files and fields together; more: 413.
-        seconds: an image may wait and be computed in a request (503), and a body may take to arrive (408).
+        seconds: an image may wait and be computed in a request (503), a body may take to arrive (408), and a client may
+            take no byte of its answer, which ends the connection.
         queue: images that may wait, of all requests; more: 429.
         held_bytes: bodies that may be in memory at once, of all requests; more: 429.
         connections: open at once; more: 503.
@@ -70,16 +72,38 @@ class Access:
 def from_options(
     *, max_megabytes: float, max_megapixels: float, max_images: int, max_queue: int, max_seconds: float
 ) -> Limits:
-    """Return the limits that the options of ``headstart serve`` say."""
-    body_bytes = round(max_megabytes * 1e6)
+    """Return the limits that the options of ``headstart serve`` say.
+
+    Raises:
+        UsageError: one of them makes no sense; the message names the option.
+    """
+    _check_option("--max-megabytes", max_megabytes)
+    _check_option("--max-megapixels", max_megapixels)
+    _check_option("--max-images", max_images)
+    _check_option("--max-queue", max_queue)
+    _check_option("--max-seconds", max_seconds)
+    if max_megapixels * 1e6 > PIXEL_LIMIT:
+        raise UsageError(
+            f"--max-megapixels can be at most {PIXEL_LIMIT / 1e6:g}: headstart reads no larger image. "
+            f"Received: {max_megapixels:g}."
+        )
+    body_bytes = max(1, round(max_megabytes * 1e6))
     return Limits(
         body_bytes=body_bytes,
-        pixels=min(round(max_megapixels * 1e6), PIXEL_LIMIT),
+        pixels=max(1, round(max_megapixels * 1e6)),
         parts=max_images,
         seconds=max_seconds,
         queue=max_queue,
         held_bytes=max(Limits().held_bytes, 2 * body_bytes),
+        header_seconds=min(Limits().header_seconds, max_seconds),
     )
+
+
+def _check_option(flag: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise UsageError(f"{flag} must be a finite number. Received: {value}.")
+    if value <= 0:
+        raise UsageError(f"{flag} must be above 0. Received: {value:g}.")
 
 
 def access_for(host: str, *, origins: tuple[str, ...] = ()) -> Access:

@@ -18,10 +18,10 @@ _STATUS = {
     413: "The body has too many bytes or too many parts.",
     415: "The body is neither an image nor a form.",
     422: "The only image cannot be used, or there is none.",
-    429: "Too many images wait; Retry-After says when to try again.",
+    429: "Too many images wait or are on their way; Retry-After says when to try again.",
     500: "A fault in headstart.",
     501: "This classifier's network cannot be explained.",
-    503: "There was no answer in time; Retry-After says when to try again.",
+    503: "There was no answer in time, there are too many connections, or the server is ending.",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import http
 import json
 import logging
 import socket
@@ -13,19 +14,26 @@ from typing import Any, cast
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from headstart.errors import UsageError
+from headstart.serve import memory
+from headstart.serve.gate import OTHER, SECURITY_HEADERS
 from headstart.serve.limits import Limits
+from headstart.serve.metrics import Metrics
 from headstart.serve.problems import RETRY_SECONDS, problem
 
 ENDING_SECONDS = 3
 """How long a server that ends waits for the answers it is at."""
 
+CUT_SECONDS = 2
+"""How long the answers may take that say so to those who are still waiting then."""
+
 BACKLOG = 256
 
-# A client must not be able to fill the log with what it sends.
+# A client must not be able to fill the log with what it sends: so neither this nor warnings of uvicorn are shown.
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 
@@ -64,7 +72,7 @@ def address_of(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
 
 
-def run(app: ASGIApp, listener: socket.socket, limits: Limits, *, announce: Callable[[], None]) -> None:
+def run(app: Starlette, listener: socket.socket, limits: Limits, *, announce: Callable[[], None]) -> None:
     """Serve until Ctrl-C, which ends it after the answers it is at; closes the socket.
 
     ``announce`` is called once requests are answered.
@@ -83,53 +91,87 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._announce()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        impatience = asyncio.get_running_loop().call_later(ENDING_SECONDS, self._cut)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            impatience.cancel()
+            self._cut()
 
-def make_server(app: ASGIApp, limits: Limits, *, announce: Callable[[], None] = lambda: None) -> uvicorn.Server:
-    """Return the server of an application, not yet running."""
+    def _cut(self) -> None:
+        """End what is at work, with the answer that the gate has for it, and who does not read it at once."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, PatientProtocol):
+                connection.drop_unread()
+        for task in list(self.server_state.tasks):
+            task.cancel()
+
+
+def make_server(app: Starlette, limits: Limits, *, announce: Callable[[], None] = lambda: None) -> uvicorn.Server:
+    """Return the server of an application of ``serve.app.guarded``, not yet running."""
     config = uvicorn.Config(
         app,
-        http=_protocol(limits),
+        http=_protocol(limits, app.state.metrics),
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="warning",
+        log_level="error",
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        callback_notify=memory.give_back,
+        timeout_notify=memory.EVERY_SECONDS,
         timeout_keep_alive=max(1, round(limits.header_seconds)),
-        timeout_graceful_shutdown=ENDING_SECONDS,
+        # the server's own impatience comes first, and says nothing
+        timeout_graceful_shutdown=ENDING_SECONDS + CUT_SECONDS,
     )
     return _Server(config, announce)
 
 
-def _protocol(limits: Limits) -> type[H11Protocol]:
+def _protocol(limits: Limits, metrics: Metrics) -> type[H11Protocol]:
     """Return uvicorn's protocol for HTTP with these limits."""
-    return type("LimitedProtocol", (PatientProtocol,), {"limits": limits})
+    return type("LimitedProtocol", (PatientProtocol,), {"limits": limits, "metrics": metrics})
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 whose patience ends: with too many connections, slow headers, and bodies that nobody reads.
+    """HTTP/1.1 whose patience ends: with too many connections, slow headers, and answers that nobody reads.
 
-    While a request is at work the application watches the time; otherwise a connection has ``header_seconds``.
+    While a request is at work the application watches the time; otherwise a connection has ``header_seconds``. An
+    answer of which nothing was taken for ``seconds`` ends its connection.
     """
 
     limits = Limits()
+    metrics = Metrics()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
         super().connection_made(transport)
+        # so that whatever is left unsent pauses writing, and its clock runs
+        transport.set_write_buffer_limits(high=0)
         self._deadline: asyncio.TimerHandle | None = None
+        self._reader_deadline: asyncio.TimerHandle | None = None
         self._watch()
         if len(self.connections) > 2 * self.limits.connections:
             transport.abort()
         elif len(self.connections) > self.limits.connections:
-            headers = {"Connection": "close", "Retry-After": RETRY_SECONDS}
-            self.app = cast(Any, problem(503, "Too many connections. Try again later.", headers=headers))
+            self.app = cast(Any, self._turn_away)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
         self._rest()
+        self._forget_reader()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Start the clock of a client that does not take its answer."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """Stop the clock: all was taken."""
+        super().resume_writing()
+        self._forget_reader()
 
     def data_received(self, data: bytes) -> None:
         """Take what came; uvicorn parses it."""
@@ -158,6 +200,27 @@ class PatientProtocol(H11Protocol):
         elif self._deadline is None:
             self._deadline = self.loop.call_later(self.limits.header_seconds, self._end)
 
+    def drop_unread(self) -> None:
+        """End the connection if its client has not taken all that was written."""
+        if self.flow.write_paused:
+            self.transport.abort()
+
+    def _await_reader(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        self._reader_deadline = self.loop.call_later(self.limits.seconds, self._check_reader, unsent)
+
+    def _check_reader(self, unsent: int) -> None:
+        """End a connection that has taken nothing since; closing it would wait for ever for the rest to be taken."""
+        if self.transport.get_write_buffer_size() < unsent:
+            self._await_reader()
+        else:
+            self.transport.abort()
+
+    def _forget_reader(self) -> None:
+        if self._reader_deadline is not None:
+            self._reader_deadline.cancel()
+            self._reader_deadline = None
+
     def _rest(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -170,16 +233,25 @@ class PatientProtocol(H11Protocol):
         else:
             self.transport.close()
 
+    async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an application that has no room."""
+        self.metrics.requests.add(OTHER, "503")
+        headers = {**SECURITY_HEADERS, "Connection": "close", "Retry-After": RETRY_SECONDS}
+        await problem(503, "Too many connections. Try again later.", headers=headers)(scope, receive, send)
+
     def _refuse(self, status: int, message: str) -> None:
+        """Answer what never becomes a request of the application."""
+        self.metrics.requests.add(OTHER, str(status))
         body = json.dumps({"error": {"status": status, "message": message}}).encode()
+        headers = {
+            **SECURITY_HEADERS,
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+        }
         with contextlib.suppress(h11.LocalProtocolError):
-            headers: list[tuple[bytes, bytes]] = [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                (b"connection", b"close"),
-            ]
             parts: list[Any] = [
-                h11.Response(status_code=status, headers=headers),
+                h11.Response(status_code=status, headers=list(headers.items()), reason=http.HTTPStatus(status).phrase),
                 h11.Data(data=body),
                 h11.EndOfMessage(),
             ]
