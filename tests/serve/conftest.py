@@ -1,5 +1,6 @@
 """A server on a port of this machine, with a classifier of no network, and a client of the standard library."""
 
+import asyncio
 import contextlib
 import http.client
 import io
@@ -7,6 +8,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,6 +124,19 @@ class Live:
         text = self.ask("GET", "/metrics").body.decode()
         found = [float(one.rpartition(" ")[2]) for one in text.splitlines() if one.rpartition(" ")[0] == line]
         return found[0] if found else 0.0
+
+    def await_metric(self, line, value, seconds=20):
+        """Wait until a line of the metrics has a value: threads count after the answer has left."""
+        end = time.monotonic() + seconds
+        while self.metric(line) != value:
+            assert time.monotonic() < end, f"{line} is {self.metric(line)}, not {value}"
+            time.sleep(0.01)
+
+
+def in_own_loop(coroutine):
+    """Return what a coroutine returns, run in a thread: a browser may keep a loop running in the tests' own."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """The API: what each address answers, many requests at once, and the limits on time and queue."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -120,7 +119,7 @@ def test_no_answer_in_time_is_503_and_the_queue_is_left(serve, classifier):
     assert answer.headers["retry-after"] == "1"
     classifier.gate.set()
     assert live.predict(picture()).status == 200
-    assert live.metric("headstart_queue_images") == 0
+    live.await_metric("headstart_queue_images", 0)
 
 
 def test_a_full_queue_is_429_while_it_is_full(serve, classifier):
@@ -130,8 +129,7 @@ def test_a_full_queue_is_429_while_it_is_full(serve, classifier):
     waiting = [threading.Thread(target=lambda: answers.append(live.predict(picture()).status)) for _ in range(4)]
     for thread in waiting:
         thread.start()
-    while live.metric("headstart_queue_images") < 4:
-        time.sleep(0.01)
+    live.await_metric("headstart_queue_images", 4)
     refused = live.predict(picture())
     assert refused.status == 429
     assert "More than 4 images" in refused.message

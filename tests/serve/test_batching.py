@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +11,8 @@ from headstart.errors import ImageError
 from headstart.serve.batching import Batcher, QueueFullError, Upload
 from headstart.serve.limits import Limits
 from headstart.serve.metrics import Metrics
+
+from .conftest import in_own_loop
 
 
 class Numbers:
@@ -59,9 +60,7 @@ def run(numbers, ask, *, limits=Limits(), **options):  # noqa: B008
             numbers.gate.set()
             await asyncio.to_thread(batcher.close)
 
-    # in a thread of its own: the browser of other tests may keep a loop running in this one
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, whole()).result(), metrics
+    return in_own_loop(whole()), metrics
 
 
 def uploads(*values):

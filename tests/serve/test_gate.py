@@ -122,7 +122,7 @@ def test_requests_are_counted_by_address_and_status(serve):
     assert live.metric("headstart_image_errors_total") == 1
     assert live.metric("headstart_predict_seconds_count") == 4
     assert live.metric("headstart_batch_images_count") == 3
-    assert live.metric("headstart_queue_images") == 0
+    live.await_metric("headstart_queue_images", 0)
 
 
 def test_a_mounted_application_counts_its_own_addresses(classifier):

@@ -1,6 +1,5 @@
 """Memory that is given back."""
 
-import asyncio
 import resource
 import sys
 from pathlib import Path
@@ -9,15 +8,17 @@ import pytest
 
 from headstart.serve import memory
 
+from .conftest import in_own_loop
+
 
 def test_giving_back_never_fails():
-    asyncio.run(memory.give_back())
+    in_own_loop(memory.give_back())
 
 
 def test_a_system_without_the_function_does_nothing(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     assert memory._trim() is None
-    asyncio.run(memory.give_back())
+    in_own_loop(memory.give_back())
 
 
 def test_a_c_library_without_the_function_does_nothing(monkeypatch):
@@ -37,6 +38,6 @@ def test_what_is_free_goes_back_to_the_system():
     pieces = [bytearray(1000) for _ in range(100_000)]
     full, last = resident(), bytearray(1000)
     del pieces
-    asyncio.run(memory.give_back())
+    in_own_loop(memory.give_back())
     assert full - resident() > 50_000_000
     assert last
