@@ -193,15 +193,19 @@ def test_a_closed_batcher_takes_nothing(numbers):
     run(numbers, ask)
 
 
-def test_who_waits_when_the_batcher_is_closed_is_told(numbers):
+@pytest.mark.parametrize("images", [1, 9])
+def test_who_waits_when_the_batcher_is_closed_is_told(numbers, images):
     async def ask(batcher):
         numbers.gate.clear()
-        asked = asyncio.create_task(batcher.answer(uploads(*range(9))))
+        asked = asyncio.create_task(batcher.answer(uploads(*range(images))))
         await asyncio.sleep(0.02)
         closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+        # with one image, a worker is decoding it: it is told after that
+        await asyncio.sleep(0.02)
+        numbers.gate.set()
         with pytest.raises(QueueFullError):
             await asyncio.wait_for(asked, 5)
-        numbers.gate.set()
         await closing
 
-    run(numbers, ask, workers=2)
+    _, metrics = run(numbers, ask, workers=2)
+    assert metrics.waiting() == 0

@@ -166,7 +166,7 @@ def test_a_connection_that_reads_slowly_gets_its_answer(serve):
         while got < 20_000_000 and (piece := client.recv(500_000, socket.MSG_WAITALL)):
             got += len(piece)
             time.sleep(0.03)
-    assert got > 20_000_000
+    assert got >= 20_000_000
     assert time.perf_counter() - start > 1
 
 

@@ -224,7 +224,12 @@ class Batcher:
             return
         job.decoded_at = time.monotonic()
         with self._change:
-            self._decoded.append(job)
+            closed = self._closed
+            if not closed:
+                self._decoded.append(job)
+        if closed:
+            # nobody would come for it
+            self._fail([job], QueueFullError())
 
     def _compute(self, batch: Sequence[_Job]) -> None:
         self._metrics.batches.observe(len(batch))
