@@ -7,7 +7,9 @@ window.probes = (() => {
     const classes = (one.getAttribute("class") || "").trim().replace(/\s+/g, ".");
     return name + (classes ? "." + classes : "") + " " + JSON.stringify((one.textContent || "").trim().slice(0, 40));
   };
-  const shown = (one) => one.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+  // Words for screen readers alone are clipped away: nobody sees them.
+  const unseen = (one) => getComputedStyle(one).clipPath === "inset(50%)";
+  const shown = (one) => one.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && !unseen(one);
   const clips = (one) => getComputedStyle(one).overflowX !== "visible";
   const held = (one) => {
     for (let box = one.parentElement; box && box !== document.body; box = box.parentElement) {

@@ -10,6 +10,8 @@ FAULTY = f"""<!doctype html><html lang="en"><title>Faults</title>
 <p class="words" style="width:90px">{"w" * 60}</p>
 <div style="overflow-x:auto"><div class="fine" style="width:600px">scrolls</div></div>
 <div class="cut" style="width:40px;overflow:hidden;white-space:nowrap">words that are cut</div>
+<p style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap;
+left:0;top:0">words for screen readers alone, of which nobody sees how far they reach out of the window</p>
 <p class="faint" style="color:#999">hard to read</p>
 <p style="background:#000"><span class="night" style="color:#333">hard to read in the dark</span></p>
 <svg class="drawn" width="100" height="40"><text x="5" y="20">one</text><text x="8" y="20" fill="#aaa">two</text></svg>
