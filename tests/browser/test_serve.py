@@ -156,7 +156,10 @@ def server(colour_folder):
 
 @pytest.fixture
 def tab(tab_of, server):
-    return tab_of(server)
+    opened = tab_of(server)
+    # quiet on the line does not say that the page's script has begun
+    opened.page.get_by_text("It knows 3 classes").wait_for()
+    return opened
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +175,9 @@ def review(tab_of, tmp_path, built):
     with running(create_runs_app(tmp_path)) as live:
         address = f"http://127.0.0.1:{live.port}"
         [run] = live.ask("GET", "/runs.json").json["runs"]
-        yield tab_of(address, f"/runs/{run['id']}/review", accept_downloads=True), folder
+        opened = tab_of(address, f"/runs/{run['id']}/review", accept_downloads=True)
+        opened.page.locator("#work").wait_for()
+        yield opened, folder
 
 
 def square(colour, kind="PNG", size=(40, 30)):
@@ -471,6 +476,7 @@ def test_a_decision_that_cannot_be_saved_is_said_and_taken_back(review):
 def test_another_tab_sees_what_was_decided(review, tab_of):
     tab, folder = review
     other = tab_of(tab.address, tab.page.url.removeprefix(tab.address))
+    other.page.locator("#work").wait_for()
     tab.page.keyboard.press("d")
     saved(tab, folder, CONFLICT[0], "drop")
     other.page.evaluate("window.dispatchEvent(new Event('focus'))")
