@@ -24,8 +24,8 @@ from headstart.features.cache import FeatureCache
 from headstart.features.extract import ImageSet, Request, extract
 from headstart.features.trunk import Engine, Trunk, build_trunk, choose_engine
 from headstart.recipe import Candidate, DataRules, Head, Optimizer, Protocol, Recipe, Training
-from headstart.study.handover import head_arrays
-from headstart.study.judge import describe_cut, final_job
+from headstart.study.handover import backbone_info, backbone_of, bundle_arrays
+from headstart.study.judge import final_job
 from headstart.study.networks import Network, make_networks, network_problems, resolved
 from headstart.study.workshop import build_network
 from headstart.training.bank import train_bank
@@ -156,23 +156,18 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "weights_")
         network, path = self._network(), Path(folder)
-        candidate, model = network.candidates[0], build_network(network)
-        backbone = graph.backbone_graph(
-            graph.from_keras(model), network.preprocessing, network.size, any_size=True, pooling=self.pooling
-        )
-        arrays = {f"backbone/{variable.path}": np.asarray(variable.value) for variable in model.variables}
+        candidate = network.candidates[0]
+        backbone, arrays = backbone_of(network, build_network(network), self.pooling, any_size=True)
         bundle.save(
             path,
             graph.add_head(backbone, candidate.head, self.weights_),
-            arrays | head_arrays("head", self.weights_),
+            bundle_arrays(arrays, self.weights_),
             classes=[str(name) for name in self.classes_],
             size=network.size,
             precision=PRECISION,
             provenance=self._provenance(network),
             head=candidate.head,
-            backbone=bundle.BackboneInfo(
-                network.backbone.name, network.size.height, network.preprocessing, describe_cut(candidate)
-            ),
+            backbone=backbone_info(network, candidate),
         )
         return path
 
@@ -183,7 +178,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             candidate=network.candidates[0].id,
             backbone=network.backbone.name,
             weights=network.weights_key,
-            licence=network.file.licence if network.file else network.backbone.licence,
+            licence=network.licence,
             training_images=self.training_images_,
             test_images=0,
             test_accuracy=float("nan"),

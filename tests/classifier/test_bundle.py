@@ -193,10 +193,10 @@ def test_predictions_follow_temperature_thresholds_and_detector(network, saved, 
     assert said == ["unknown" if one else word for one, word in zip(refused, likeliest, strict=True)]
     assert 0 < sum(refused) < 20
     assert [one.probability for one in predictions[0].ranked] == pytest.approx(sorted(expected[0])[::-1], abs=1e-6)
-    cells = [line.split(",") for line in tables.as_csv(predictions, CLASSES).splitlines()[1:]]
+    cells = [line.split(",") for line in "".join(tables.csv_lines(predictions, CLASSES)).splitlines()[1:]]
     assert [row[3] for row in cells] == said
     assert [float(row[4]) for row in cells] == pytest.approx([one.unknown_score for one in predictions], rel=1e-6)
-    document = json.loads(tables.as_json(predictions, top=1))
+    document = json.loads("".join(tables.json_pieces(predictions, top=1)))
     assert [one["answer"] for one in document] == said
 
 
@@ -232,7 +232,7 @@ def test_a_bad_file_has_no_answer(answering, tmp_path):
     (tmp_path / "bad.jpg").write_text("no picture")
     [one] = predict.load(answering).predict([tmp_path / "bad.jpg"])
     assert (one.answer, one.ranked, one.unknown_score, one.error is None) == (None, (), None, False)
-    row = tables.as_csv([one], CLASSES).splitlines()[1].split(",")
+    row = "".join(tables.csv_lines([one], CLASSES)).splitlines()[1].split(",")
     assert row[1:5] == ["", "", "", ""] and row[5]
 
 
@@ -299,10 +299,10 @@ def test_files_are_read_and_a_bad_one_gets_its_reason(saved, tmp_path):
 def test_csv_and_json_say_the_same(saved):
     classifier = predict.load(saved)
     predictions = classifier.predict(photographs(2))
-    header, first, _ = tables.as_csv(predictions, classifier.classes).splitlines()
+    header, first, _ = "".join(tables.csv_lines(predictions, classifier.classes)).splitlines()
     assert header == "path,predicted,probability,answer,unknown_score,error,p:red,p:green,p:2,p:10"
-    document = json.loads(tables.as_json(predictions))
-    best = json.loads(tables.as_json(predictions, top=2))
+    document = json.loads("".join(tables.json_pieces(predictions)))
+    best = json.loads("".join(tables.json_pieces(predictions, top=2)))
     assert [one["ranked"] for one in best] == [one["ranked"][:2] for one in document]
     by_class = {one["class"]: one["probability"] for one in document[0]["ranked"]}
     assert [float(cell) for cell in first.split(",")[6:]] == pytest.approx([by_class[name] for name in CLASSES])

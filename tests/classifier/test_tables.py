@@ -28,18 +28,18 @@ PREDICTIONS = [
 
 @pytest.mark.parametrize("predictions", [[], PREDICTIONS[:2]])
 def test_pieces_of_json_are_the_whole(predictions):
-    assert tables.as_json(predictions) == storage.json_text(predictions)
+    assert "".join(tables.json_pieces(predictions)) == storage.json_text(predictions)
 
 
 def test_json_lines_and_top():
     lines = list(tables.json_lines(PREDICTIONS, top=1))
     assert [line.count("\n") for line in lines] == [1, 1, 1]
-    assert [json.loads(line) for line in lines] == json.loads(tables.as_json(PREDICTIONS, top=1))
+    assert [json.loads(line) for line in lines] == json.loads("".join(tables.json_pieces(PREDICTIONS, top=1)))
     assert json.loads(lines[0])["ranked"] == [{"class": 'jay, "blue"', "probability": 2 / 3}]
 
 
 def test_csv_reads_back():
-    rows = list(csv.DictReader(io.StringIO(tables.as_csv(PREDICTIONS, CLASSES))))
+    rows = list(csv.DictReader(io.StringIO("".join(tables.csv_lines(PREDICTIONS, CLASSES)))))
     assert list(rows[0]) == tables.column_names(CLASSES)
     assert (rows[0]["path"], rows[0]["predicted"], rows[0]["answer"]) == ("a,b.jpg", 'jay, "blue"', "unknown")
     assert float(rows[0]['p:jay, "blue"']) == float(rows[0]["probability"]) == pytest.approx(2 / 3, rel=1e-6)
@@ -52,7 +52,7 @@ def test_parquet_has_the_columns_and_values_of_csv(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "ROW_GROUP", 2)
     tables.write_parquet(tmp_path / "p.parquet", iter(PREDICTIONS), CLASSES)
     found = parquet.read_table(tmp_path / "p.parquet")
-    rows = list(csv.reader(io.StringIO(tables.as_csv(PREDICTIONS, CLASSES))))
+    rows = list(csv.reader(io.StringIO("".join(tables.csv_lines(PREDICTIONS, CLASSES)))))
     assert found.column_names == rows[0]
     kinds = ["string", "string", "double", "string", "double", "string", "double", "double", "double"]
     assert [str(kind) for kind in found.schema.types] == kinds

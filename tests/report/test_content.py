@@ -56,7 +56,7 @@ def test_a_scale_has_room_when_all_values_are_equal(findings, accuracy):
 
 
 def test_confused_pairs_are_the_commonest_first(findings):
-    pairs = content.confused_pairs(findings.summary)
+    pairs = content.confused_pairs(findings.summary.test.confusion_matrix, findings.summary.dataset.classes)
     matrix = np.array(findings.summary.test.confusion_matrix)
     wrong = np.sort((matrix - np.diag(np.diag(matrix))).ravel())[::-1]
     assert [pair.count for pair in pairs] == wrong[: len(pairs)].tolist()

@@ -162,7 +162,9 @@ def test_downloads_are_lines_of_the_file(build_run):
 def test_pairs_are_those_of_the_list_and_hold_their_images(build_run):
     folder = build_run(galleries=True)
     found = gathered(folder)
-    assert [pair.pair for pair in found.pairs] == list(content.confused_pairs(folder.summary()))
+    summary = folder.summary()
+    expected = content.confused_pairs(summary.test.confusion_matrix, summary.dataset.classes)
+    assert [pair.pair for pair in found.pairs] == list(expected)
     for pair in found.pairs:
         assert 1 <= len(pair.cards) == min(3, pair.pair.count)
         assert {(card.true, card.said) for card in pair.cards} == {(pair.pair.true, pair.pair.predicted)}

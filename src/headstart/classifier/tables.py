@@ -30,13 +30,8 @@ PARQUET_START = b"PAR1"
 Row = tuple[str | float | None, ...]
 
 
-def as_json(predictions: Iterable[Prediction], *, top: int | None = None) -> str:
-    """Return predictions as one JSON list with the ``top`` (None: all) classes' probabilities, most probable first."""
-    return "".join(json_pieces(predictions, top=top))
-
-
 def json_pieces(predictions: Iterable[Prediction], *, top: int | None = None) -> Iterator[str]:
-    """Yield the text of ``as_json`` prediction by prediction."""
+    """Yield one JSON list, prediction by prediction, with the ``top`` (None: all) classes, the most probable first."""
     before = "["
     for prediction in predictions:
         text = storage.json_text(_plain(prediction, top)).replace("\n", "\n ")
@@ -51,13 +46,8 @@ def json_lines(predictions: Iterable[Prediction], *, top: int | None = None) -> 
         yield json.dumps(storage.to_plain(_plain(prediction, top)), ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def as_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
-    """Return predictions as CSV with ``COLUMNS`` and ``p:<class>``; what is not there is empty."""
-    return "".join(csv_lines(predictions, classes))
-
-
 def csv_lines(predictions: Iterable[Prediction], classes: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of ``as_csv``, the names of the columns first."""
+    """Yield CSV line by line with ``COLUMNS`` and ``p:<class>``, their names first; what is not there is empty."""
     yield _csv_line(column_names(classes))
     for prediction in predictions:
         yield _csv_line(_cell(value) for value in _row(prediction, classes))
@@ -94,7 +84,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def write_parquet(path: Path, predictions: Iterable[Prediction], classes: Sequence[str]) -> None:
-    """Write predictions as a Parquet file, which appears once it is whole, with the columns of ``as_csv``.
+    """Write predictions as a Parquet file, which appears once it is whole, with the columns of ``csv_lines``.
 
     Text is ``string``, numbers are ``double``; what is not there is null.
 

@@ -5,6 +5,7 @@ Every failure becomes an ``ImageError`` with a short reason. Pillow is imported 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib.metadata
 import logging
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEAD_BYTES", "OUT_OF_MEMORY", "PIXEL_LIMIT", "RESIZE_VERSION", "Encoded", "Geometry", "ImageFacts", "Resize",
-    "decoders", "geometry", "identify", "inspect", "jpeg", "load", "load_and_show", "pixels",
+    "decoders", "geometry", "identify", "inspect", "jpeg", "jpeg_address", "load", "load_and_show", "pixels",
 ]  # fmt: skip
 
 Encoded = bytes | NDArray[np.uint8]
@@ -136,6 +137,11 @@ def jpeg(image: NDArray[np.uint8], *, quality: int = 80) -> bytes:
     stream = BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=quality)
     return stream.getvalue()
+
+
+def jpeg_address(content: bytes) -> str:
+    """Return the bytes of a JPEG file as a data address, for a page that holds its pictures."""
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
 
 
 def inspect(encoded: Encoded, *, pixel_limit: int = PIXEL_LIMIT) -> ImageFacts:

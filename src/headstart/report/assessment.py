@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,9 @@ from headstart.classifier.assessment import Assessment
 from headstart.errors import DataError, MissingExtraError
 from headstart.evaluation.results import Evaluation
 from headstart.report import matrices
-from headstart.report.content import PAIRS, Pair
+from headstart.report.content import confused_pairs
 from headstart.report.matrices import Matrix, Part
-from headstart.report.page import LISTED, TEMPLATES, environment
+from headstart.report.page import LISTED, environment, script
 from headstart.report.several import check_place
 from headstart.version import __version__
 
@@ -59,17 +57,15 @@ def render(found: Assessment) -> str:
 
 
 def _context(found: Assessment, test: Evaluation) -> Mapping[str, Any]:
-    script = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
     return {
         "found": found,
         "test": test,
         "measures": MEASURES,
         "matrix": _matrix(found, test),
-        "pairs": tuple(_pairs(test.confusion_matrix, found.classes)),
+        "pairs": confused_pairs(test.confusion_matrix, found.classes),
         "version": __version__,
         "listed": LISTED,
-        "script": script,
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **script(SCRIPTS),
     }
 
 
@@ -77,14 +73,3 @@ def _matrix(found: Assessment, test: Evaluation) -> Matrix:
     counts = np.array(test.confusion_matrix, np.int64)
     part = Part("test", "All images", "By the most probable class.", counts)
     return matrices.drawn(part, found.classes)
-
-
-def _pairs(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Iterator[Pair]:
-    """Yield the commonest mistakes."""
-    pairs = [
-        Pair(classes[true], classes[said], count, sum(row))
-        for true, row in enumerate(counts)
-        for said, count in enumerate(row)
-        if true != said and count
-    ]
-    yield from sorted(pairs, key=lambda pair: (-pair.count, -pair.share))[:PAIRS]

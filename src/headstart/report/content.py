@@ -258,9 +258,8 @@ def tested(summary: Summary) -> tuple[Tested, ...]:
     return tuple(sorted(rows, key=lambda row: row.result.candidate != summary.best))
 
 
-def confused_pairs(summary: Summary) -> tuple[Pair, ...]:
-    """Return the commonest mistakes on the test images."""
-    counts, classes = summary.test.confusion_matrix, summary.dataset.classes
+def confused_pairs(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> tuple[Pair, ...]:
+    """Return the commonest mistakes of a confusion matrix, the true classes its rows."""
     pairs = [
         Pair(classes[true], classes[said], count, sum(row))
         for true, row in enumerate(counts)

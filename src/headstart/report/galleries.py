@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headstart.data import decode
 from headstart.report.content import Findings, Pair, confused_pairs
 from headstart.report.downloads import Download, table
 from headstart.report.names import labels
@@ -167,7 +167,7 @@ class _Media:
 
     def address(self, row: PictureRow) -> str:
         """Return a picture as a data address."""
-        return "data:image/jpeg;base64," + base64.b64encode(self._folder.picture_bytes(row)).decode()
+        return decode.jpeg_address(self._folder.picture_bytes(row))
 
 
 class _Said:
@@ -240,7 +240,7 @@ def _bars(said: _Said, block: PredictionBlock, place: int) -> Iterator[Bar]:
 def _pairs(findings: Findings, cards: Sequence[Card]) -> tuple[PairCards, ...]:
     """Return the cards of the commonest pairs that have any, in the order in which the page lists the pairs."""
     found = []
-    for pair in confused_pairs(findings.summary):
+    for pair in confused_pairs(findings.summary.test.confusion_matrix, findings.summary.dataset.classes):
         mine = tuple(card for card in cards if (card.true, card.said) == (pair.true, pair.predicted))
         if mine:
             found.append(PairCards(pair, mine))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data import decode
 from headstart.report import map_marks
 from headstart.report.content import Findings
 from headstart.report.downloads import Download, rows_of
@@ -144,7 +144,7 @@ def gather(folder: RunFolder, findings: Findings) -> Map | None:
         of=of,
         network=network,
         words=_words(areas, points, alike),
-        sheet=None if sheet is None else "data:image/jpeg;base64," + base64.b64encode(sheet).decode(),
+        sheet=None if sheet is None else decode.jpeg_address(sheet),
         tiles=0 if sheet is None else 1 + max((row.tile for row in rows if row.tile is not None), default=-1),
         columns=MAP_COLUMNS,
         download=rows_of(files.MAP, rows),

@@ -6,11 +6,12 @@ import base64
 import hashlib
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headstart.data import decode
 from headstart.errors import MissingExtraError
 from headstart.report import (
     charts,
@@ -108,6 +109,12 @@ def render(folder: RunFolder) -> str:
     return page
 
 
+def script(names: Sequence[str]) -> Mapping[str, str]:
+    """Return for a page its ``script``, made of these templates, and the ``script_hash`` that its policy lets run."""
+    text = "\n".join((TEMPLATES / name).read_text("utf-8") for name in names)
+    return {"script": text, "script_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}
+
+
 def environment(documents: Mapping[str, Any]) -> Any:
     """Return what fills the templates; ``documents`` are what the numbers of a page are looked up in, by name."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -148,7 +155,6 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
     ranked = content.ranking(summary)
     run = printable(folder.path.resolve().name)
     typed = commands.typed_folder(findings.environment.command, run)
-    script = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
     return {
         "findings": findings,
         "summary": summary,
@@ -179,7 +185,7 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "tests_scale": content.tests_scale(summary),
         "commonest": content.commonest_share(summary),
         "matrices": matrices.gather(findings),
-        "pairs": content.confused_pairs(summary),
+        "pairs": content.confused_pairs(summary.test.confusion_matrix, summary.dataset.classes),
         "charts": charts.gather(findings, ranked),
         "line_shapes": LINE_SHAPES,
         "most_folds": curves.MOST_FOLDS,
@@ -191,8 +197,7 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "folds": folds.gather(folder, findings),
         "frequencies": frequencies.gather(summary),
         "layers": layer_tables.gather(folder, findings),
-        "script": script,
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **script(SCRIPTS),
         "published": published.published_section(summary, findings.study, findings.timings),
         "listed": LISTED,
     }
@@ -200,9 +205,7 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
 
 def _pictures(folder: RunFolder, kind: str) -> tuple[Picture, ...]:
     return tuple(
-        Picture(row, "data:image/jpeg;base64," + base64.b64encode(folder.picture_bytes(row)).decode())
-        for row in folder.pictures()
-        if row.kind == kind
+        Picture(row, decode.jpeg_address(folder.picture_bytes(row))) for row in folder.pictures() if row.kind == kind
     )
 
 

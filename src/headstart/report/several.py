@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from headstart.report import differences, downloads, pairs
 from headstart.report.content import NEAREST_STEPS, Scale, Strip
 from headstart.report.downloads import Download
 from headstart.report.finished_run import FinishedRun, read_runs
-from headstart.report.page import TEMPLATES, environment
+from headstart.report.page import environment, script
 from headstart.report.pairs import Compared, Pair
 from headstart.version import __version__
 
@@ -120,7 +118,6 @@ def render(folders: Sequence[Path]) -> str:
 
 
 def _context(runs: Sequence[FinishedRun], compared: Compared) -> Mapping[str, Any]:
-    script = "\n".join((TEMPLATES / name).read_text("utf-8") for name in SCRIPTS)
     tried, best = _settings(runs)
     return {
         "runs": runs,
@@ -137,8 +134,7 @@ def _context(runs: Sequence[FinishedRun], compared: Compared) -> Mapping[str, An
         "tried": tried,
         "best": best,
         "downloads": {"results": _results(runs), "tests": _tests(runs, compared), "settings": _all(runs, tried, best)},
-        "script": script,
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **script(SCRIPTS),
         "version": __version__,
     }
 

@@ -19,15 +19,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from headstart.classifier.prediction import Prediction
-from headstart.errors import did_you_mean
 from headstart.serve import metrics as counting
 from headstart.serve import openapi
 from headstart.serve.batching import Answerer, Batcher, QueueFullError, Upload
-from headstart.serve.bodies import Ledger, clean_name, read_images
+from headstart.serve.bodies import Ledger, clean_name, parameter, read_images
 from headstart.serve.gate import PREDICT, Gate
 from headstart.serve.limits import Access, Limits
 from headstart.serve.metrics import Metrics
-from headstart.serve.problems import answer_problem, busy
+from headstart.serve.problems import answer_problem, busy, late
 from headstart.version import __version__
 
 CORS: dict[str, Any] = {"allow_methods": ("GET", "POST"), "allow_headers": ("Content-Type",)}
@@ -124,7 +123,7 @@ class Service:
         except QueueFullError:
             raise busy(429, f"More than {self.limits.queue} images wait for an answer. Try again later.") from None
         except TimeoutError:
-            raise busy(503, f"There was no answer within {self.limits.seconds:g} seconds. Try again later.") from None
+            raise late(self.limits.seconds) from None
 
     async def classes(self, request: Request) -> Response:
         """Say the class names in the order of the probabilities."""
@@ -156,10 +155,7 @@ class Service:
 
 def _top(request: Request) -> int | None:
     """Return how many classes are asked for; None: all."""
-    for name in request.query_params:
-        if name != "top":
-            raise HTTPException(400, f"There is no {clean_name(name)!r} here, only 'top'.{did_you_mean(name, ['top'])}")
-    text = request.query_params.get("top")
+    text = parameter(request, "top")
     if text is None:
         return None
     digits = text.lstrip("0")

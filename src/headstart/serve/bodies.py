@@ -1,4 +1,7 @@
-"""The body of a request -> images, within the limits. Everything stays in memory: no file is written or opened."""
+"""What a request brings: the images of its body, within the limits, and its parameter.
+
+Everything stays in memory: no file is written or opened.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from headstart.errors import did_you_mean
 from headstart.serve.batching import Upload
 from headstart.serve.limits import Limits
 from headstart.serve.problems import busy
@@ -82,6 +86,19 @@ async def read_images(request: Request, limits: Limits, account: Account) -> lis
         raise HTTPException(408, f"The body did not arrive within {limits.seconds:g} seconds.") from None
     except ClientDisconnect:
         raise HTTPException(400, "The connection ended within the body.") from None
+
+
+def parameter(request: Request, name: str) -> str | None:
+    """Return the one parameter that an address can have; None where it has none.
+
+    Raises:
+        HTTPException: 400, there is another.
+    """
+    for given in request.query_params:
+        if given != name:
+            hint = did_you_mean(given, [name])
+            raise HTTPException(400, f"There is no {clean_name(given)!r} here, only {name!r}.{hint}")
+    return request.query_params.get(name)
 
 
 def clean_name(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,9 +20,9 @@ from headstart.classifier.predict import Classifier
 from headstart.data import decode
 from headstart.errors import ClassifierError, ImageError, did_you_mean
 from headstart.serve.batching import Answerer
-from headstart.serve.bodies import Ledger, clean_name, read_images
+from headstart.serve.bodies import Ledger, clean_name, parameter, read_images
 from headstart.serve.limits import Limits
-from headstart.serve.problems import busy
+from headstart.serve.problems import busy, late
 
 METHOD = "grad-cam"
 LARGEST = 800
@@ -70,11 +69,7 @@ class Explaining:
         return JSONResponse(storage.to_plain(look))
 
     def _class(self, request: Request) -> str | None:
-        for name in request.query_params:
-            if name != "class":
-                hint = did_you_mean(name, ["class"])
-                raise HTTPException(400, f"There is no {clean_name(name)!r} here, only 'class'.{hint}")
-        class_ = request.query_params.get("class")
+        class_ = parameter(request, "class")
         if class_ is not None and class_ not in self._classifier.classes:
             hint = did_you_mean(class_, self._classifier.classes)
             raise HTTPException(400, f"There is no class {clean_name(class_)!r}.{hint} GET /classes lists them.")
@@ -91,7 +86,7 @@ class Explaining:
                 work.add_done_callback(self._free)
                 return await asyncio.shield(work)
         except TimeoutError:
-            raise busy(503, f"There was no answer within {self._limits.seconds:g} seconds. Try again later.") from None
+            raise late(self._limits.seconds) from None
         except ImageError as error:
             raise HTTPException(422, f"The image cannot be used: {error}.") from None
         except ClassifierError as error:
@@ -129,5 +124,5 @@ class Explaining:
         """Return the address of the picture with its heat, and where that lies in words."""
         height, width = shown.shape[:2]
         on_it = placed(heat, height, width, self._classifier.info.size)
-        address = "data:image/jpeg;base64," + base64.b64encode(decode.jpeg(overlay(shown, on_it), quality=85)).decode()
+        address = decode.jpeg_address(decode.jpeg(overlay(shown, on_it), quality=85))
         return address, where(on_it) if heat.size > 1 else ONE_PLACE

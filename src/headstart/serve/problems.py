@@ -23,6 +23,11 @@ def busy(status: int, message: str) -> HTTPException:
     return HTTPException(status, message, headers={"Retry-After": RETRY_SECONDS})
 
 
+def late(seconds: float) -> HTTPException:
+    """Return the error for an answer that was not there in time."""
+    return busy(503, f"There was no answer within {seconds:g} seconds. Try again later.")
+
+
 def answer_problem(request: Request, error: Exception) -> Response:
     """Turn Starlette's errors into ours; a question for the methods of an address is no error."""
     assert isinstance(error, HTTPException)

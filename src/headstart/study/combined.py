@@ -141,7 +141,7 @@ def _networks(case: Case, combination: Combination) -> list[Network]:
 
 def _provenance(case: Case, combination: Combination) -> Provenance:
     networks = _networks(case, combination)
-    licences = [one.file.licence if one.file else one.backbone.licence for one in networks]
+    licences = [one.licence for one in networks]
     return Provenance(
         study=case.plan.study_id,
         fingerprint=case.plan.table.fingerprint,

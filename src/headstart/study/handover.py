@@ -15,6 +15,7 @@ from headstart.evaluation.evidence import Evidence
 from headstart.evaluation.results import FinalResult
 from headstart.features import graph
 from headstart.features.cut import tail_variables
+from headstart.recipe import Candidate
 from headstart.study.card import classifier_facts
 from headstart.study.case import Case
 from headstart.study.conclude import Final
@@ -24,6 +25,7 @@ from headstart.study.plan import Plan
 from headstart.study.workshop import build_network
 
 if TYPE_CHECKING:
+    import keras
     import openvino as ov
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -37,16 +39,14 @@ def save_classifier(case: Case, answering: Answering, evidence: Evidence) -> Non
     bundle.save(
         place.folder.classifier,
         graph.add_head(backbone, candidate.head, final.fit.weights),
-        {f"backbone/{path}": array for path, array in weights.items()} | head_arrays("head", final.fit.weights),
+        bundle_arrays(weights, final.fit.weights),
         classes=plan.table.classes,
         size=network.size,
         precision=plan.recipe.precision,
         provenance=_provenance(plan, network, final, result),
         answering=answering,
         head=candidate.head,
-        backbone=BackboneInfo(
-            network.backbone.name, network.size.height, network.preprocessing, describe_cut(candidate)
-        ),
+        backbone=backbone_info(network, candidate),
         facts=classifier_facts(case, evidence),
     )
 
@@ -62,9 +62,28 @@ def trained_backbone(final: Final, *, any_size: bool) -> tuple[ov.Model, Arrays]
     if fit.backbone_weights:
         for variable, values in zip(tail_variables(model, network.start), fit.backbone_weights, strict=True):
             variable.assign(values)
-    converted, pooling = graph.from_keras(model), final.judged.candidate.head.pooling
+    return backbone_of(network, model, final.judged.candidate.head.pooling, any_size=any_size)
+
+
+def backbone_of(network: Network, model: keras.Model, pooling: str, *, any_size: bool) -> tuple[ov.Model, Arrays]:
+    """Return a network's graph from images to features, and its weights by their Keras paths; see ``trained_backbone``.
+
+    Args:
+        model: the network in Keras, with the weights that it shall have.
+    """
+    converted = graph.from_keras(model)
     whole = graph.backbone_graph(converted, network.preprocessing, network.size, any_size=any_size, pooling=pooling)
     return whole, {variable.path: np.asarray(variable.value) for variable in model.variables}
+
+
+def bundle_arrays(backbone: Arrays, head: Sequence[NDArray[np.float32]]) -> Arrays:
+    """Return the weights of a backbone and of the one head on it under the names that a bundle gives them."""
+    return {f"backbone/{path}": array for path, array in backbone.items()} | head_arrays("head", head)
+
+
+def backbone_info(network: Network, candidate: Candidate) -> BackboneInfo:
+    """Return what a bundle says of its backbone, so that Keras can build it again."""
+    return BackboneInfo(network.backbone.name, network.size.height, network.preprocessing, describe_cut(candidate))
 
 
 def head_arrays(name: str, weights: Sequence[NDArray[np.float32]]) -> Arrays:
@@ -80,7 +99,7 @@ def _provenance(plan: Plan, network: Network, final: Final, result: FinalResult)
         candidate=final.id,
         backbone=network.backbone.name,
         weights=network.weights_key,
-        licence=network.file.licence if network.file else network.backbone.licence,
+        licence=network.licence,
         training_images=sum(item.support for item in result.train.per_class),
         test_images=sum(item.support for item in result.test.per_class),
         test_accuracy=result.test.accuracy,

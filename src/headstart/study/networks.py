@@ -54,6 +54,11 @@ class Network:
         return self.file is None and not self.candidates[0].tunes
 
     @property
+    def licence(self) -> str:
+        """The licence of the weights: the file's, or the backbone's of random ones."""
+        return self.file.licence if self.file else self.backbone.licence
+
+    @property
     def weights_key(self) -> str:
         """What the weights are: the file's SHA-256, or the seed and what turns it into random weights."""
         if self.file:
