@@ -69,16 +69,13 @@ def test_confused_pairs_are_the_commonest_with_their_surest_images(images, class
 
 @pytest.mark.parametrize("classes", [2, 5, 40])
 def test_the_pairs_are_those_that_the_page_lists(classes):
-    from types import SimpleNamespace as Like
-
     labels, said = made(300, classes)
     counts = np.zeros((classes, classes), int)
     np.add.at(counts, (labels, said[0].argmax(axis=1)), 1)
     names = tuple(str(n) for n in range(classes))
-    summary = Like(test=Like(confusion_matrix=counts.tolist()), dataset=Like(classes=names))
     places = galleries.confused(labels, said[0])
     shown = dict.fromkeys((names[labels[n]], names[said[0][n].argmax()]) for n in places)
-    assert list(shown) == [(pair.true, pair.predicted) for pair in pairs_of_the_page(summary)]
+    assert list(shown) == [(pair.true, pair.predicted) for pair in pairs_of_the_page(counts.tolist(), names)]
 
 
 def test_disagreements_differ_in_the_class_and_most_in_the_probabilities():
