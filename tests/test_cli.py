@@ -200,7 +200,12 @@ def test_backbones_weights_cache_and_doctor_answer(headstart, tmp_path):
     assert "mobilenet_v2" in out
     assert json.loads(headstart("backbones", "resnet50", "--json")[1])["backbone"]["parameters"] == 23_587_712
     assert len(json.loads(headstart("backbones", "--json")[1])) >= 4
-    assert headstart("weights", "list")[0] == 0
+    status, out, _ = headstart("weights", "list", "--weights-dir", tmp_path)
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert status == 0
+    assert lines[1].split(maxsplit=2) == ["mobilenet", "missing", "headstart weights fetch mobilenet"]
+    assert [line.split(maxsplit=2)[2] for line in lines if line.startswith("alexnet")] == ["docs/weights.md says how"]
+    assert lines[-1].startswith("Or put NAME.weights.h5 into the folder")
     assert json.loads(headstart("cache", "info", "--json")[1])["spaces"] == []
     assert headstart("cache", "clear")[0] == 0
     checks = json.loads(headstart("doctor", "--json")[1])

@@ -752,10 +752,14 @@ def _print_weights(weights_dir: Path | None) -> bool:
     rows = weights.status(weights_dir=weights_dir)
     table = []
     for row in rows:
-        place = str(row.file.path) if row.file else row.problem
+        place = str(row.file.path) if row.file else row.remedy
         checked = "" if row.file is None else "checksum agrees" if row.file.checked else "no checksum known"
         table.append([row.backbone, row.state, checked, place])
     terminal.print_table(["backbone", "weights", "", "where, or how to get them"], table)
+    if any(row.state == "missing" for row in rows):
+        click.echo(
+            "\nOr put NAME.weights.h5 into the folder of --weights-dir, or use NAME:random, which needs no weights."
+        )
     return all(row.state != "damaged" for row in rows)
 
 

@@ -379,8 +379,8 @@ def test_status_has_a_row_for_every_pretrained_backbone(weights_dir):
     rows = {row.backbone: row for row in weights.status(weights_dir=weights_dir)}
     assert list(rows) == [row.name for row in CATALOG.values() if row.pretrained]
     assert rows["mobilenet"].state == "found" and rows["mobilenet"].file.checked
-    assert rows["mobilenet_v2"].state == "missing" and "weights fetch mobilenet_v2" in rows["mobilenet_v2"].problem
-    assert rows["resnet50"].state == "damaged" and "is damaged" in rows["resnet50"].problem
+    assert rows["mobilenet_v2"].state == "missing" and "weights fetch mobilenet_v2" in rows["mobilenet_v2"].remedy
+    assert rows["resnet50"].state == "damaged" and "is damaged" in rows["resnet50"].remedy
     assert [row.backbone for row in weights.status([MOBILENET], weights_dir=weights_dir)] == ["mobilenet"]
 
 

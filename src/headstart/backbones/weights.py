@@ -48,12 +48,15 @@ class WeightsFile:
 
 @dataclass(frozen=True, slots=True)
 class WeightsStatus:
-    """What is known of a backbone's weights: ``state`` is ``found``, ``missing`` or ``damaged``."""
+    """What is known of a backbone's weights: ``state`` is ``found``, ``missing`` or ``damaged``.
+
+    ``remedy`` says in a few words how to get missing weights, and what is wrong with damaged ones.
+    """
 
     backbone: str
     state: str
     file: WeightsFile | None
-    problem: str
+    remedy: str
 
 
 def folder(weights_dir: Path | None) -> Path | None:
@@ -303,7 +306,8 @@ def _status(backbone: Backbone, weights_dir: Path | None) -> WeightsStatus:
         return WeightsStatus(backbone.name, "damaged", None, str(error))
     if file:
         return WeightsStatus(backbone.name, "found", file, "")
-    return WeightsStatus(backbone.name, "missing", None, _missing(backbone, folder(weights_dir)))
+    way = f"headstart weights fetch {backbone.name}" if backbone.downloadable else "docs/weights.md says how"
+    return WeightsStatus(backbone.name, "missing", None, way)
 
 
 def _count_numbers(path: Path) -> int:
