@@ -25,6 +25,7 @@ ASK = "([name, values]) => window.probes[name](...values)"
 AXE = ROOT / ".venv" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 HEIGHT = 900
+PRESSES = 400
 
 
 LONG = tuple(
@@ -95,6 +96,17 @@ class Opened:
         self.page.evaluate("open => document.querySelectorAll('details').forEach(one => { one.open = open })", opened)
 
 
+def await_keys(page: Any) -> None:
+    """Wait until keys reach the page: on a busy machine the browser loses those that come too soon after loading."""
+    page.evaluate("addEventListener('keydown', () => { window.keysReach = true; }, { once: true })")
+    for _ in range(PRESSES):
+        page.keyboard.press("Shift")
+        if page.evaluate("window.keysReach === true"):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"No key reached {page.url}.")
+
+
 def missing(what: str) -> None:
     """Skip the test, or fail it where the browser is required."""
     if os.environ.get("HEADSTART_BROWSER") == "required":
@@ -139,6 +151,7 @@ def opened(request, browser, made_up, tmp_path_factory):
     case = Opened(request.param, folder, path.as_uri(), context.new_page())
     case.listen()
     case.page.goto(case.address, wait_until="load")
+    await_keys(case.page)
     case.page.evaluate(PROBES.read_text(encoding="utf-8"))
     case.fold(opened=True)
     yield case

@@ -2,6 +2,8 @@
 
 import pytest
 
+from .conftest import await_keys
+
 pytestmark = pytest.mark.browser
 
 WIDTH, HEIGHT = 1000, 900
@@ -36,6 +38,7 @@ def page(browser, mapped, way):
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(mapped.report.as_uri(), wait_until="load")
+    await_keys(page)
     page.evaluate("document.querySelector('.map').scrollIntoView()")
     yield page
     assert said == []

@@ -32,6 +32,7 @@ from headstart.serve.runs_app import create_runs_app
 from ..classifier.conftest import PROVENANCE, facts
 from ..serve.conftest import running
 from ..serve.run_folders import CONFLICT, DOUBTS, NEAR, build_reviewable
+from .conftest import await_keys
 from .test_page import AXE_RULES, RUN_AXE
 
 pytestmark = pytest.mark.browser
@@ -104,6 +105,7 @@ class Tab:
         self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(self.address + path, wait_until="networkidle")
+        await_keys(self.page)
         return self
 
     def quiet(self, *allowed):
@@ -131,7 +133,7 @@ def tab_of(browser):
 
     def open_tab(address, path="/", script=None, **options):
         context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce", **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         if script:
             context.add_init_script(script)
@@ -564,6 +566,7 @@ def test_without_a_list_nothing_is_offered_for_download(review):
     tab, folder = review
     folder.doubts_file.unlink()
     tab.page.reload()
+    await_keys(tab.page)
     next_one(tab, "Labelled roses (picture 1 of 2)")
     download = tab.page.get_by_role("link", name="Download the list")
     assert not download.is_visible() and not tab.page.locator("#command").is_visible()
