@@ -117,7 +117,7 @@ def terminal(monkeypatch, capsys):
 
     def printed(width, write):
         monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-        monkeypatch.setattr(shutil, "get_terminal_size", lambda *default: os.terminal_size((width, 24)))
+        monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((width, 24)))
         monkeypatch.setenv("COLUMNS", str(width))
         write()
         # bold headings take no room on a terminal
