@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from headstart import options
-from headstart.errors import HeadstartError, MissingExtraError, UsageError
+from headstart.errors import HeadstartError, MissingExtraError, UsageError, visible
 from headstart.version import __version__
 
 if TYPE_CHECKING:
@@ -312,12 +312,12 @@ def explain(
 
     Example: headstart explain runs/photos-1a2b3c/classifier new.jpg --out heat.png
     """
-    from headstart import storage, terminal
+    from headstart import storage
     from headstart.classifier import explanation
 
     progress = _progress(quiet or as_json)
     found = explanation.explain(classifier, image, out, class_=class_, method=method, progress=progress)
-    words = "\n".join(map(terminal.visible, explanation.in_words(found).splitlines()))
+    words = "\n".join(map(visible, explanation.in_words(found).splitlines()))
     click.echo(storage.json_text(found) if as_json else out if quiet else words)
 
 
@@ -621,7 +621,7 @@ def doctor(classifier: Path | None, as_json: bool, weights_dir: Path | None, qui
 
     Example: headstart doctor runs/photos-1a2b3c/classifier
     """
-    from headstart import storage, terminal
+    from headstart import storage
     from headstart.doctor import examine, examine_classifier
 
     checks = examine_classifier(classifier) if classifier else examine(weights_dir)
@@ -629,7 +629,7 @@ def doctor(classifier: Path | None, as_json: bool, weights_dir: Path | None, qui
         click.echo(storage.json_text(checks))
     else:
         for check in checks:
-            click.echo(terminal.visible(f"{'ok ' if check.good else 'NO '} {check.name:<18}{check.finding}"))
+            click.echo(visible(f"{'ok ' if check.good else 'NO '} {check.name:<18}{check.finding}"))
     if not all(check.good for check in checks):
         sys.exit(1)
 
@@ -764,8 +764,6 @@ def _print_weights(weights_dir: Path | None) -> bool:
 
 
 def _show_error(line: str) -> None:
-    from headstart.terminal import visible
-
     click.echo(f"Error: {visible(line)}", err=True)
 
 

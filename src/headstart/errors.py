@@ -79,3 +79,11 @@ def did_you_mean(received: str, allowed: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest allowed word, or an empty string."""
     near = difflib.get_close_matches(received, list(allowed), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def visible(text: str) -> str:
+    """Return names and sentences for one line of a terminal.
+
+    What could break the line or command the terminal is written as Python does: ``\\n``, ``\\x1b``, ``\\udce9``.
+    """
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

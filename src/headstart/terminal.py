@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headstart.errors import visible
 from headstart.progress import Progress
 
 if TYPE_CHECKING:
@@ -91,14 +92,6 @@ class BarProgress(Progress):
         with Bars(*columns, console=self._console) as bars:
             task = bars.add_task(name, total=total)
             yield lambda done: bars.advance(task, done)
-
-
-def visible(text: str) -> str:
-    """Return names and sentences for one line of a terminal.
-
-    What could break the line or command the terminal is written as Python does: ``\\n``, ``\\x1b``, ``\\udce9``.
-    """
-    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def print_table(headings: list[str], rows: list[list[str]]) -> None:

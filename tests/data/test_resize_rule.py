@@ -171,3 +171,12 @@ def test_impossible_filters_are_refused(interpolation, antialias):
 def test_impossible_sizes_are_refused(height, rule):
     with pytest.raises(ValueError, match="stretch, crop or pad"):
         Resize(height, 8, rule)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "longest", "expected"),
+    [(300, 400, 200, (150, 200)), (8, 6, 64, (64, 48)), (1, 10_000, 100, (1, 100)), (0, 0, 900, (1, 1))],
+)
+def test_a_whole_image_keeps_its_ratio_and_at_least_a_pixel(height, width, longest, expected):
+    found = Resize.whole(height, width, longest=longest)
+    assert (found.height, found.width, found.rule) == (*expected, "stretch")

@@ -8,7 +8,7 @@ from headstart import storage
 from headstart.errors import RunError
 from headstart.recipe.lists import Corrections, read_corrections
 from headstart.runs import decisions
-from headstart.runs.decisions import Decision, study_suggestions, write_decisions
+from headstart.runs.decisions import Decision, write_decisions
 from headstart.runs.folder import DoubtRow, RunFolder
 
 ROWS = (DoubtRow("a/1, x.jpg", "a", "b", 0.9876), DoubtRow("a/2.jpg", "a", "c", 0.75))
@@ -32,7 +32,7 @@ def test_a_new_label_takes_the_place_of_the_suggestion_and_can_be_taken_back(run
     assert run.doubts()[1] == DoubtRow("a/2.jpg", "a", "d", 0.75, "relabel")
     assert read_corrections(run.doubts_file).relabel == {"a/2.jpg": "d"}
     write_decisions(run, [Decision("a/2.jpg", "a", "relabel", "e")])
-    assert study_suggestions(run) == {"a/1, x.jpg": "b", "a/2.jpg": "c"}
+    assert run.doubts_and_suggestions()[1] == {"a/1, x.jpg": "b", "a/2.jpg": "c"}
     write_decisions(run, [Decision("a/2.jpg", "a", "")])
     assert run.doubts_file.read_bytes() == before
 
@@ -44,13 +44,13 @@ def test_what_is_relabelled_and_then_kept_has_its_suggestion_again(run):
         DoubtRow("a/1, x.jpg", "a", "b", 0.9876, "relabel"),
         DoubtRow("a/2.jpg", "a", "c", 0.75, "keep"),
     )
-    assert study_suggestions(run) == {"a/1, x.jpg": "b", "a/2.jpg": "c"}
+    assert run.doubts_and_suggestions()[1] == {"a/1, x.jpg": "b", "a/2.jpg": "c"}
 
 
 def test_a_relabelled_image_without_doubt_leaves_no_suggestion_behind(run):
     before = run.doubts_file.read_bytes()
     write_decisions(run, [Decision("b/3.jpg", "b", "relabel", "c")])
-    assert "b/3.jpg" not in study_suggestions(run)
+    assert "b/3.jpg" not in run.doubts_and_suggestions()[1]
     write_decisions(run, [Decision("b/3.jpg", "b", "keep")])
     assert run.doubts()[2] == DoubtRow("b/3.jpg", "b", "", None, "keep")
     write_decisions(run, [Decision("b/3.jpg", "b", "relabel", "c"), Decision("b/3.jpg", "b", "")])
@@ -60,10 +60,10 @@ def test_a_relabelled_image_without_doubt_leaves_no_suggestion_behind(run):
 def test_a_label_that_was_written_by_hand_is_no_suggestion_of_the_study(run):
     text = run.doubts_file.read_text(encoding="utf-8").replace("c,0.75,", "e,0.75,Relabel")
     run.doubts_file.write_text(text, encoding="utf-8")
-    assert study_suggestions(run) == {"a/1, x.jpg": "b"}
+    assert run.doubts_and_suggestions()[1] == {"a/1, x.jpg": "b"}
     write_decisions(run, [Decision("a/2.jpg", "a", "keep")])
     assert run.doubts()[1] == DoubtRow("a/2.jpg", "a", "", 0.75, "keep")
-    assert study_suggestions(run) == {"a/1, x.jpg": "b"}
+    assert run.doubts_and_suggestions()[1] == {"a/1, x.jpg": "b"}
 
 
 def test_an_image_without_doubt_gets_a_row_that_goes_with_its_decision(run):

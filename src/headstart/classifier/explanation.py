@@ -175,8 +175,7 @@ def _shown(photograph: Pixels) -> Pixels:
         return photograph.repeat(times, axis=0).repeat(times, axis=1)
     if longest <= LARGEST:
         return photograph
-    sides = (max(1, round(side * LARGEST / longest)) for side in (height, width))
-    return decode.load(photograph, Resize(*sides))
+    return decode.load(photograph, Resize.whole(height, width, longest=LARGEST))
 
 
 def _maps(

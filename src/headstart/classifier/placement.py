@@ -20,7 +20,7 @@ _LITTER = {".ds_store", "thumbs.db", "desktop.ini"}
 def new_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder to write a classifier into; it stands at ``folder`` once the block has ended well.
 
-    What stood there is gone only then. What killed processes left beside it is removed too.
+    What stood there is removed only then, and with it what killed processes left beside it.
 
     Raises:
         UsageError: there is anything at ``folder`` but an empty folder or an older classifier.
@@ -60,9 +60,8 @@ def _free(folder: Path) -> Path:
 
 
 def _replace(folder: Path, part: Path) -> None:
-    """Put a finished folder in its place; what stood there is gone only once the new one stands."""
+    """Put a finished folder in its place; what stood there waits beside it as ``.old``."""
     old = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.old")
     if folder.exists():
         folder.rename(old)
     part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -115,8 +115,7 @@ def load_and_show(
     """
     try:
         image = _plain(encoded, pixel_limit)
-        scale = min(1.0, largest / max(image.size))
-        shown = Resize(max(1, round(image.height * scale)), max(1, round(image.width * scale)))
+        shown = Resize.whole(image.height, image.width, longest=min(largest, max(image.size)))
         return _rgb(resized(image, size)), _rgb(resized(image, shown))
     except Exception as error:
         raise _image_error(error, encoded) from error

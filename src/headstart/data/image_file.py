@@ -13,21 +13,25 @@ LARGEST_FILE = 2**30
 """Bytes that are read at most: as many pixels as are decoded fit in, in three channels of 16 bits, not packed."""
 
 
-def read(file: Path) -> bytes:
+def read(file: Path, *, largest: int | None = None) -> bytes:
     """Return the bytes of an image file. Of anything else no more than the head is read, and nothing is waited for.
+
+    Args:
+        largest: bytes that are read at most; None: ``LARGEST_FILE``.
 
     Raises:
         ImageError: it is no plain file, no image of an allowed format, or too large; the message is the reason alone.
         OSError: the system does not let it be read.
     """
+    largest = LARGEST_FILE if largest is None else largest
     try:
         facts = file.stat()
         _check_kind(facts.st_mode)
         # without a buffer the bytes are in memory once only
         with file.open("rb", buffering=0) as stream:
             decode.identify(stream.read(decode.HEAD_BYTES))
-            if facts.st_size > LARGEST_FILE:
-                raise ImageError(f"too large: {facts.st_size:,} bytes; at most {LARGEST_FILE:,} are read")
+            if facts.st_size > largest:
+                raise ImageError(f"too large: {facts.st_size:,} bytes; at most {largest:,} are read")
             stream.seek(0)
             return stream.readall()
     except MemoryError as error:

@@ -65,6 +65,15 @@ class Resize:
                 f"Received: {self.interpolation!r}, antialias={self.antialias}"
             )
 
+    @classmethod
+    def whole(cls, height: int, width: int, *, longest: int) -> Resize:
+        """Return the size of a whole image, its own ratio of sides kept, whose longer side has ``longest`` pixels.
+
+        Each side has at least one pixel, also of an image that is said to have none.
+        """
+        scale = longest / max(height, width, 1)
+        return cls(max(1, round(height * scale)), max(1, round(width * scale)))
+
     @property
     def label(self) -> str:
         """The rule in words: ``stretch``, ``stretch bicubic``, ``crop bilinear without antialias``."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart import storage
-from headstart.errors import UsageError
+from headstart.errors import UsageError, visible
 from headstart.recipe import builtin, check, schema
 from headstart.recipe.entries import OF_CANDIDATES, doubtful_names, missing_backbones, read_entries
 from headstart.recipe.grid import Entry, expand, settle
@@ -145,7 +145,7 @@ class _Reading:
             notes=tuple(self._notes),
             asks_for_folds=protocol.get("kind") == "folds" or ("folds" in protocol and "kind" not in protocol),
         )
-        found = map(_one_line, [*problems, *_range_problems(draft)])
+        found = map(visible, [*problems, *_range_problems(draft)])
         return dataclasses.replace(draft, problems=tuple(dict.fromkeys(found)))
 
     def _candidates(
@@ -203,8 +203,3 @@ def _range_problems(draft: Draft) -> list[str]:
         *check.precision_problems(draft.precision),
         *check.each_problems(draft.candidates),
     ]
-
-
-def _one_line(problem: str) -> str:
-    """Return a problem without line breaks, which a key or a name may hold."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in problem)

@@ -13,7 +13,6 @@ from headstart.data import decode
 from headstart.report.content import Findings, Pair, confused_pairs
 from headstart.report.downloads import Download, table
 from headstart.report.names import labels
-from headstart.runs.decisions import study_suggestions
 from headstart.runs.folder import DOUBTS, PREDICTIONS, DoubtRow, PictureRow, PredictionBlock, RunFolder
 from headstart.runs.rows import CONFUSED, DISAGREEMENT, MISTAKE, OVERLAY, PHOTOGRAPH, SURE, THUMBNAIL, UNSURE
 
@@ -288,8 +287,8 @@ def _line(block: PredictionBlock, place: int, classes: Sequence[str]) -> tuple[o
 
 def _doubts(folder: RunFolder, thumbnails: Mapping[str, Thumbnail]) -> Iterator[Doubt]:
     """Yield the doubted labels with what the study suggested, without what was corrected before this study."""
-    suggested = study_suggestions(folder)
-    for number, row in enumerate(folder.doubts()):
+    rows, suggested = folder.doubts_and_suggestions()
+    for number, row in enumerate(rows):
         if row.confidence is not None:
             there = thumbnails.get(row.path)
             row = dataclasses.replace(row, suggested=suggested.get(row.path, row.suggested))

@@ -14,6 +14,7 @@ from headstart import storage
 from headstart.errors import RunError
 from headstart.recipe.lists import ACTIONS, RELABEL
 from headstart.recipe.sheet import delimiter_of, read_sheet
+from headstart.runs.doubts import FIRST, suggestion_before
 from headstart.runs.folder import LOCK, RunFolder
 from headstart.runs.rows import DoubtRow
 
@@ -21,8 +22,6 @@ PATIENCE_SECONDS = 5.0
 """How long a decision waits for another process that works in the run folder."""
 
 COLUMNS = tuple(field.name for field in fields(DoubtRow))
-FIRST = "first_suggested"
-"""The column for what stood in ``suggested`` before an image was relabelled; there while a row has something in it."""
 
 Cells = dict[str, str]
 
@@ -62,23 +61,6 @@ def write_decisions(folder: RunFolder, decisions: Sequence[Decision]) -> None:
         raise RunError(f"{folder.doubts_file} cannot be written: {error.strerror or error}.") from error
 
 
-def study_suggestions(folder: RunFolder) -> dict[str, str]:
-    """Return path -> what the study suggested, whatever label people have written in its place.
-
-    An image has none where the study had no doubt, and where somebody wrote ``relabel`` into the list by hand: whose
-    label stands there cannot be told then.
-
-    Raises:
-        RunError: the list is no table any more.
-    """
-    _header, rows, _delimiter = _read(_text(folder.doubts_file))
-    found: dict[str, str] = {}
-    for row in rows:
-        if row["confidence"] and _before(row):
-            found.setdefault(row["path"], _before(row))
-    return found
-
-
 @contextlib.contextmanager
 def _alone(folder: RunFolder) -> Iterator[None]:
     """Hold the run folder's lock, which threads and processes wait for alike."""
@@ -106,8 +88,8 @@ def _no_table(name: str) -> RunError:
     return RunError(f"{name} in the run folder is no longer a CSV table in UTF-8. Save it as one, then decide again.")
 
 
-def _read(text: str) -> tuple[list[str], list[Cells], str]:
-    """Return the header of the list with all columns that are needed, its rows, and what stands between the cells."""
+def _decided(text: str, decisions: Mapping[str, Decision]) -> str:
+    """Return the text of the list with the decisions in it."""
     delimiter = delimiter_of(text, "path")
     if delimiter is None:
         raise _no_table("The list of doubted labels")
@@ -116,12 +98,7 @@ def _read(text: str) -> tuple[list[str], list[Cells], str]:
     except ValueError:
         raise _no_table("The list of doubted labels") from None
     header = [*sheet.header, *(name for name in (*COLUMNS, FIRST) if name not in sheet.header)]
-    return header, [{name: sheet.cell(row, name) for name in header} for row in sheet.rows], delimiter
-
-
-def _decided(text: str, decisions: Mapping[str, Decision]) -> str:
-    """Return the text of the list with the decisions in it."""
-    header, rows, delimiter = _read(text)
+    rows = [{name: sheet.cell(row, name) for name in header} for row in sheet.rows]
     listed = {row["path"] for row in rows}
     new = [one for path, one in decisions.items() if path not in listed]
     rows += [{**dict.fromkeys(header, ""), "path": one.path, "label": one.label} for one in new]
@@ -133,15 +110,10 @@ def _decided(text: str, decisions: Mapping[str, Decision]) -> str:
 
 def _decide(row: Cells, decision: Decision) -> bool:
     """Write a decision into a row; return whether the row says anything then."""
-    before, again = _before(row), decision.action == RELABEL
+    before, again = suggestion_before(row[FIRST], row["suggested"], row["action"]), decision.action == RELABEL
     row["suggested"], row[FIRST] = (decision.new_label, before) if again else (before, "")
     row["action"] = decision.action
     return any(row[name] for name in ("action", "suggested", "confidence"))
-
-
-def _before(row: Cells) -> str:
-    """Return what stood in ``suggested`` before people wrote a label there; empty where nobody knows."""
-    return row[FIRST] or ("" if row["action"].lower() == RELABEL else row["suggested"])
 
 
 def _table(header: Sequence[str], rows: Sequence[Cells], delimiter: str) -> str:

@@ -8,19 +8,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from headstart.errors import RunError
-from headstart.recipe.lists import DROP, KEEP
+from headstart.recipe.lists import DROP, KEEP, RELABEL
 from headstart.recipe.sheet import Sheet, SheetRow, delimiter_of, read_sheet
 from headstart.runs.rows import DoubtRow
 
+FIRST = "first_suggested"
+"""The column for what stood in ``suggested`` before an image was relabelled; there while a row has something in it."""
 
-def read_doubts(path: Path) -> tuple[DoubtRow, ...]:
-    """Return the rows of the list; empty when there is no file.
+
+def read_doubts(path: Path) -> tuple[tuple[DoubtRow, ...], dict[str, str]]:
+    """Return the rows of the list, and path -> what the study suggested; both empty when there is no file.
+
+    The study's suggestion is told whatever label people have written in its place. An image has none where the study
+    had no doubt, and where somebody wrote ``relabel`` into the list by hand: whose label stands there cannot be told.
 
     Raises:
         RunError: the file is no longer a table with a column ``path``.
     """
     if not path.exists():
-        return ()
+        return (), {}
     try:
         sheet = _sheet(path)
     except ValueError as error:
@@ -28,7 +34,24 @@ def read_doubts(path: Path) -> tuple[DoubtRow, ...]:
             f"{path} is no longer a CSV table in UTF-8 ({error}). Save it as one, or remove it and run the study again "
             "with --fresh."
         ) from None
-    return tuple(_row(sheet, row) for row in sheet.rows)
+    return tuple(_row(sheet, row) for row in sheet.rows), _suggestions(sheet)
+
+
+def suggestion_before(first: str, suggested: str, action: str) -> str:
+    """Return what stood in ``suggested`` before people wrote a label there; empty where nobody knows."""
+    return first or ("" if action.lower() == RELABEL else suggested)
+
+
+def _suggestions(sheet: Sheet) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for row in sheet.rows:
+        path, confidence, *written = (
+            sheet.cell(row, name) for name in ("path", "confidence", FIRST, "suggested", "action")
+        )
+        before = suggestion_before(*written)
+        if confidence and before:
+            found.setdefault(path, before)
+    return found
 
 
 def _sheet(path: Path) -> Sheet:

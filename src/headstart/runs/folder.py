@@ -249,6 +249,10 @@ class RunFolder:
 
     def doubts(self) -> tuple[DoubtRow, ...]:
         """Return the images whose labels are doubted, as people have left the list; empty when there is none."""
+        return self.doubts_and_suggestions()[0]
+
+    def doubts_and_suggestions(self) -> tuple[tuple[DoubtRow, ...], dict[str, str]]:
+        """Return ``doubts``, and path -> what the study suggested, whatever label people have written in its place."""
         return read_doubts(self.doubts_file)
 
     def write_pictures(self, pictures: Iterable[tuple[PictureRow, bytes | None]]) -> None:

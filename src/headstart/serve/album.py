@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headstart.data import decode
+from headstart.data import decode, image_file
 from headstart.data.decode import Resize
 from headstart.data.table import ImageRow
 from headstart.errors import ImageError
@@ -55,13 +55,12 @@ class Album:
             return None
         file = self.root / row.path
         try:
-            if not file.is_file() or file.stat().st_size > LARGEST_FILE:
-                return None
-            encoded = file.read_bytes()
+            encoded = image_file.read(file, largest=LARGEST_FILE)
             if hashlib.sha256(encoded).hexdigest() != row.sha256:
                 return None
+            shown = Resize.whole(row.height, row.width, longest=min(LARGEST, max(row.height, row.width)))
             with _DECODING:
-                return decode.jpeg(decode.load(encoded, _shown_size(row)), quality=85)
+                return decode.jpeg(decode.load(encoded, shown), quality=85)
         except (OSError, ImageError):
             return None
 
@@ -83,8 +82,3 @@ def _small_pictures(folder: RunFolder) -> dict[str, PictureRow]:
     plain = [row for row in folder.pictures() if row.kind != OVERLAY and row.operation in (None, ORIGINAL)]
     plain.sort(key=lambda row: (row.kind == PHOTOGRAPH or row.photograph is not None, row.kind == THUMBNAIL))
     return {row.path: row for row in plain}
-
-
-def _shown_size(row: ImageRow) -> Resize:
-    scale = min(1.0, LARGEST / max(row.width, row.height, 1))
-    return Resize(max(1, round(row.height * scale)), max(1, round(row.width * scale)))

@@ -14,7 +14,7 @@ from headstart.errors import RunError
 from headstart.recipe.lists import ACTIONS, RELABEL
 from headstart.report import commands
 from headstart.runs import folder as run_files
-from headstart.runs.decisions import Decision, study_suggestions, write_decisions
+from headstart.runs.decisions import Decision, write_decisions
 from headstart.runs.folder import DoubtRow
 from headstart.serve.album import Album
 
@@ -86,10 +86,10 @@ class Review:
     def _states(self, numbers: Iterable[int]) -> list[State]:
         """Return the images of these numbers, each once, as the list says it now."""
         listed: dict[str, DoubtRow] = {}
-        for row in self.album.folder.doubts():
+        rows, suggestions = self.album.folder.doubts_and_suggestions()
+        for row in rows:
             if row.path not in listed or row.action:
                 listed[row.path] = row
-        suggestions = study_suggestions(self.album.folder)
         return [self._state(number, listed, suggestions) for number in dict.fromkeys(numbers)]
 
     def _state(self, number: int, listed: Mapping[str, DoubtRow], suggestions: Mapping[str, str]) -> State:

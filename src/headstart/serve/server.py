@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import http
-import json
 import logging
 import socket
 from collections.abc import Callable
@@ -242,17 +241,11 @@ class PatientProtocol(H11Protocol):
     def _refuse(self, status: int, message: str) -> None:
         """Answer what never becomes a request of the application."""
         self.metrics.requests.add(OTHER, str(status))
-        body = json.dumps({"error": {"status": status, "message": message}}).encode()
-        headers = {
-            **SECURITY_HEADERS,
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            "Connection": "close",
-        }
+        answer = problem(status, message, headers={**SECURITY_HEADERS, "Connection": "close"})
         with contextlib.suppress(h11.LocalProtocolError):
             parts: list[Any] = [
-                h11.Response(status_code=status, headers=list(headers.items()), reason=http.HTTPStatus(status).phrase),
-                h11.Data(data=body),
+                h11.Response(status_code=status, headers=answer.raw_headers, reason=http.HTTPStatus(status).phrase),
+                h11.Data(data=bytes(answer.body)),
                 h11.EndOfMessage(),
             ]
             for part in parts:

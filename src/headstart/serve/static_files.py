@@ -11,11 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 STATIC = Path(__file__).with_name("static")
-# The pages look as the report does.
-REPORT_STYLE = Path(__file__).parents[1] / "report" / "templates" / "style.css"
+# The pages begin and look as the report does.
+REPORT = Path(__file__).parents[1] / "report" / "templates"
+TOP = REPORT / "top.html"
 
 PLACES = {
-    "report.css": REPORT_STYLE,
+    "report.css": REPORT / "style.css",
     **{name: STATIC / name for name in ("pages.css", "page.js", "classifier.js", "runs.js", "review.js")},
 }
 """Name in the address -> file. Nothing else is ever opened."""
@@ -34,7 +35,8 @@ PAGE_HEADERS = {
 
 def page(name: str) -> Response:
     """Return a page that comes with headstart, ``classifier``, ``runs`` or ``review``."""
-    return Response(_content(STATIC / f"{name}.html"), media_type=KINDS[".html"], headers=PAGE_HEADERS)
+    whole = _content(TOP) + _content(STATIC / f"{name}.html")
+    return Response(whole, media_type=KINDS[".html"], headers=PAGE_HEADERS)
 
 
 def static_route() -> Route:

@@ -154,8 +154,7 @@ def _shown(case: Case, place: int) -> _Shown:
 def _whole(pixels: Pixels, side: int) -> Pixels:
     """Return the whole image, small, with its own ratio of sides; ``side`` is the longer one in pixels."""
     height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    return decode.load(pixels, Resize(max(1, round(scale * height)), max(1, round(scale * width))))
+    return decode.load(pixels, Resize.whole(height, width, longest=side))
 
 
 def _overlays(case: Case, shown: Mapping[int, _Shown]) -> Iterator[Drawn]:
