@@ -29,6 +29,16 @@ class Friedman:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedTest:
+    """The test accuracy that cross-validation predicts, and the interval that holds it with probability ``level``."""
+
+    expected: float
+    low: float
+    high: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReliabilityBin:
     """Images of about equal confidence: how sure the classifier was on average, and how often it was right."""
 

@@ -68,6 +68,21 @@ def paired_interval(only_a: int, only_b: int, images: int, level: float = 0.95) 
     return max(-1.0, centre - half), min(1.0, centre + half)
 
 
+def upper_difference(right_best: NDArray[np.bool_], right_other: NDArray[np.bool_], level: float = 0.95) -> float:
+    """Return by how much the accuracy of the best one is at most above the other's, at this one-sided level.
+
+    The other one is equivalent where this is no larger than a difference that does not matter. Mean plus normal
+    quantile times standard error of the differences.
+
+    Args:
+        right_best, right_other: which images each classified right without having learned from them, ``(images,)``.
+        level: share of such bounds that hold the truth, above 0 and below 1.
+    """
+    differences = right_best.astype(np.float64) - right_other
+    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    return float(differences.mean()) + NormalDist().inv_cdf(level) * error
+
+
 def images_needed(only_a: int, only_b: int, images: int, *, level: float = 0.05, power: float = 0.8) -> int | None:
     """Return how many test images would tell two candidates apart, if they go on to differ as they did so far.
 
