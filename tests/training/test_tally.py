@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, precision_score, recall_score, top_k_accuracy_score
 
+from headstart.evaluation.metrics import cross_entropy
 from headstart.training.heads import softmax
 from headstart.training.tally import Tally, measure
 
@@ -33,6 +34,28 @@ def test_metrics_agree_with_scikit_learn(logits, labels):
         assert metrics.precision == pytest.approx(precision_score(one_hot, passed, average="micro"))
         assert metrics.recall == pytest.approx(recall_score(one_hot, passed, average="micro"))
         assert metrics.top_k == pytest.approx(top_k_accuracy_score(labels, probabilities, k=5))
+
+
+def test_the_loss_of_logits_far_out_is_that_of_their_probabilities(logits, labels):
+    far = logits[:, 0] * 40
+    keras = pytest.importorskip("keras")
+    probabilities = softmax(far.astype(np.float64))
+    assert probabilities[np.arange(IMAGES), labels].min() < 1e-12
+    loss = measure(far, labels).loss
+    assert loss == pytest.approx(cross_entropy(labels, probabilities), rel=1e-6)
+    by_keras = keras.losses.categorical_crossentropy(np.eye(CLASSES)[labels], probabilities)
+    assert loss == pytest.approx(float(by_keras.numpy().mean()), rel=1e-5)
+
+
+def test_two_candidates_stand_in_one_order_in_validation_and_in_the_evaluation():
+    # the first is wrong once, by far; the second is wrong twice, but not by much
+    labels = np.zeros(40, np.int64)
+    first, second = (np.tile(np.float32([9, 0]), (40, 1)) for _ in range(2))
+    first[0], second[:2] = [0, 60], [0, 12]
+    kept = [measure(one, labels).loss for one in (first, second)]
+    evaluated = [cross_entropy(labels, softmax(one.astype(np.float64))) for one in (first, second)]
+    assert kept == pytest.approx(evaluated, rel=1e-5)
+    assert kept[0] < kept[1]
 
 
 def test_penalty_is_a_mean_over_images(logits, labels):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.evaluation.evidence import CalibrationScores, ReliabilityBin
+from headstart.evaluation.metrics import cross_entropy
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -17,7 +18,6 @@ Doubles = NDArray[np.float64]
 BINS = 15
 # A bin of fewer images says little but chance about how often it is right.
 IMAGES_PER_BIN = 10
-SMALLEST_PROBABILITY = 1e-7
 STEPS = 200
 PRECISION = 1e-10
 
@@ -115,7 +115,7 @@ def calibration_scores(labels: Integers, probabilities: Floats, bins: int = BINS
     return CalibrationScores(
         error=sum(one.images * abs(one.confidence - one.accuracy) for one in found) / len(labels),
         brier=float(np.mean(np.sum(scores**2, axis=1) - 2 * of_truth + 1)),
-        loss=float(-np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)).mean()),
+        loss=cross_entropy(labels, scores),
         bins=found,
     )
 

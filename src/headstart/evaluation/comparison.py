@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from headstart.evaluation import significance
 from headstart.evaluation.evidence import Friedman
 from headstart.evaluation.intervals import corrected_interval
-from headstart.evaluation.metrics import CLIP
+from headstart.evaluation.metrics import image_losses
 from headstart.evaluation.results import Comparison
 from headstart.evaluation.significance import Outcome
 
@@ -234,9 +234,8 @@ def _contributions(labels: Integers, scores: Floats) -> Floats:
     """Return what each image adds to accuracy, balanced accuracy and loss, ``(images, 3)``: columns sum to them."""
     right = scores.argmax(axis=1) == labels
     _, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    of_truth = scores[np.arange(len(labels)), labels] / scores.sum(axis=1)
-    loss = -np.log(np.clip(of_truth, CLIP, 1 - CLIP))
-    return np.stack([right / len(labels), right / sizes[places] / len(sizes), loss / len(labels)], axis=1)
+    of_loss = image_losses(labels, scores) / len(labels)
+    return np.stack([right / len(labels), right / sizes[places] / len(sizes), of_loss], axis=1)
 
 
 def _areas(tested: _Tested) -> list[Comparison]:

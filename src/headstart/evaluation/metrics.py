@@ -20,6 +20,8 @@ Floats = NDArray[np.floating[Any]]
 
 TOP_K = (2, 3, 5)
 CLIP = 1e-7
+# What a probability clipped to CLIP .. 1 - CLIP can cost.
+LEAST_LOSS, MOST_LOSS = -math.log(1 - CLIP), -math.log(CLIP)
 NAMED = 0.5
 ROC_CELLS = 400
 
@@ -64,7 +66,7 @@ def evaluate(labels: Integers, probabilities: Floats, classes: Sequence[str], *,
     per_class = tuple(_class_result(name, matrix, labels, scores, index) for index, name in enumerate(classes))
     intervals = {"accuracy": wilson_interval(int(np.trace(matrix)), len(labels))}
     if seed is not None:
-        drawn = bootstrap_intervals(labels, scores, _losses(labels, scores), seed=seed)
+        drawn = bootstrap_intervals(labels, scores, image_losses(labels, scores), seed=seed)
         intervals |= _drawn_intervals(drawn)
         per_class = tuple(_with_intervals(row, drawn, index) for index, row in enumerate(per_class))
     named, named_right = _named(labels, scores)
@@ -88,11 +90,12 @@ def cross_entropy(labels: Integers, probabilities: Floats) -> float:
     Rows are divided by their sum and clipped to 1e-7 .. 1 - 1e-7, as ``keras.losses.categorical_crossentropy`` does
     with probabilities.
     """
+    return float(image_losses(labels, probabilities).mean())
+
+
+def image_losses(labels: Integers, probabilities: Floats) -> NDArray[np.float64]:
+    """Return each image's part in ``cross_entropy``, ``(images,)``, from ``LEAST_LOSS`` to ``MOST_LOSS``."""
     scores = np.asarray(probabilities, dtype=np.float64)
-    return float(_losses(labels, scores).mean())
-
-
-def _losses(labels: Integers, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     of_truth = scores[np.arange(len(labels)), labels] / scores.sum(axis=1)
     losses: NDArray[np.float64] = -np.log(np.clip(of_truth, CLIP, 1 - CLIP))
     return losses

@@ -1,4 +1,8 @@
-"""Keras' epoch metrics of many heads, added up batch by batch."""
+"""Keras' epoch metrics of many heads, added up batch by batch.
+
+The loss is ``evaluation.metrics.cross_entropy``: as Keras' from probabilities, which one image cannot raise beyond all
+others, so that candidates stand in the same order in validation and on the test images.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.evaluation.metrics import LEAST_LOSS, MOST_LOSS
 from headstart.training.heads import EpochMetrics, Floats, top_k_size
 
 
@@ -36,7 +41,7 @@ class Tally:
             return sums
 
         self._rows += images
-        self._loss += per_head(np.log(total) + highest - own)
+        self._loss += per_head(np.clip(np.log(total) + highest - own, LEAST_LOSS, MOST_LOSS))
         self._right += per_head(right).astype(np.int64)
         self._confident += per_head(confident).astype(np.int64)
         self._confident_right += per_head(confident & right).astype(np.int64)
