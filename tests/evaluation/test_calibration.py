@@ -153,6 +153,19 @@ def test_calibrated_answers_have_no_more_error_than_chance_makes():
     assert calibration_scores(labels, calibrated(logits, 1.0)).error < 0.012
 
 
+@pytest.mark.parametrize(("images", "scale"), [(40, 1.0), (734, 1.0), (734, 8.0)])
+def test_the_noise_is_the_mean_error_of_calibrated_answers_to_other_images(images, scale):
+    random = np.random.default_rng(11)
+    scores = calibrated(scale * random.normal(size=(images, 4)), 1.0)
+    drawn_again = [
+        calibration_scores((scores.cumsum(axis=1) > random.random((images, 1))).argmax(axis=1), scores)
+        for _ in range(600)
+    ]
+    errors = [one.error for one in drawn_again]
+    assert drawn_again[0].noise == pytest.approx(np.mean(errors), abs=4 * np.std(errors) / np.sqrt(600))
+    assert {one.noise for one in drawn_again} == {drawn_again[0].noise}
+
+
 def overfitted(features, labels, classes, steps):
     """Return the weights of a linear softmax head after many plain gradient steps."""
     weights, truth = np.zeros((features.shape[1], classes)), np.eye(classes)[labels]

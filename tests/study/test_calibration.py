@@ -73,11 +73,14 @@ def test_repeats_count_every_image_once(opened_case):
     np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-5)
 
 
-def test_a_hold_out_is_called_validation(opened_case):
-    rounds = [Round(0, 0, np.arange(0, 200), np.arange(200, 260))]
-    case = opened_case(260, [candidate()], rounds=rounds, kind="holdout")
+@pytest.mark.parametrize("images", [99, 100])
+def test_a_hold_out_is_called_validation_and_needs_a_hundred_images(opened_case, images):
+    rounds = [Round(0, 0, np.arange(0, 200), np.arange(200, 200 + images))]
+    case = opened_case(200 + images, [candidate()], rounds=rounds, kind="holdout")
     found = calibration(case)
-    assert (found.fitted_on, found.images) == ("validation", 60)
+    assert (found.fitted_on, found.images) == ("validation", images)
+    assert (found.temperature == 1.0) == (images < 100)
+    assert (found.before == found.after) == (images < 100)
 
 
 def test_heads_of_sigmoids_and_logistic_regression_are_calibrated(opened_case):

@@ -18,6 +18,8 @@ Doubles = NDArray[np.float64]
 BINS = 15
 # A bin of fewer images says little but chance about how often it is right.
 IMAGES_PER_BIN = 10
+# On fewer a fitted temperature raised the test loss in 12 of 20 studies: 1 is the better guess.
+FEWEST_TO_FIT = 100
 STEPS = 200
 PRECISION = 1e-10
 
@@ -101,7 +103,8 @@ def calibration_scores(labels: Integers, probabilities: Floats, bins: int = BINS
     The expected calibration error is the mean over bins, weighted by their images, of the distance between mean
     confidence and accuracy (M. P. Naeini, G. F. Cooper and M. Hauskrecht, AAAI 2015), in bins of equal mass (J. Nixon
     et al., CVPR Workshops 2019). The Brier score is the mean over images of the squared errors summed over classes (G.
-    W. Brier, Monthly Weather Review 78 (1950) 1-3).
+    W. Brier, Monthly Weather Review 78 (1950) 1-3). The noise is exact: what the error would be on average if each
+    image were right with the probability that is its confidence.
 
     Args:
         labels: class indices ``(images,)``, at least one.
@@ -112,12 +115,22 @@ def calibration_scores(labels: Integers, probabilities: Floats, bins: int = BINS
     scores = np.asarray(probabilities, np.float64)
     found = tuple(_reliability(scores.max(axis=1), scores.argmax(axis=1) == labels, bins))
     of_truth = scores[np.arange(len(labels)), labels]
+    parts = np.split(np.sort(scores.max(axis=1)), np.cumsum([one.images for one in found])[:-1])
     return CalibrationScores(
         error=sum(one.images * abs(one.confidence - one.accuracy) for one in found) / len(labels),
         brier=float(np.mean(np.sum(scores**2, axis=1) - 2 * of_truth + 1)),
         loss=cross_entropy(labels, scores),
         bins=found,
+        noise=sum(map(_mean_deviation, parts)) / len(labels),
     )
+
+
+def _mean_deviation(chances: Doubles) -> float:
+    """Return how far, on average, the number of right images is from its mean, for these chances to be right."""
+    counts = np.ones(1)
+    for chance in chances:
+        counts = np.convolve(counts, (1 - chance, chance))
+    return float(counts @ np.abs(np.arange(len(counts)) - chances.sum()))
 
 
 def _reliability(confidences: Doubles, right: NDArray[np.bool_], bins: int) -> Iterator[ReliabilityBin]:

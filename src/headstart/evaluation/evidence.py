@@ -49,19 +49,23 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationScores:
-    """Expected calibration error over bins of equal mass, Brier score (0..2, summed over classes), loss in nats."""
+    """Expected calibration error over bins of equal mass, Brier score (0..2, summed over classes), loss in nats.
+
+    ``noise`` is the error that is expected where every confidence is the true one: so few images show no less.
+    """
 
     error: float
     brier: float
     loss: float
     bins: tuple[ReliabilityBin, ...]
+    noise: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What one temperature, fitted on ``fitted_on`` (``out_of_fold`` or ``validation``), does to the test images.
 
-    ``images`` were fitted on, each once.
+    ``images`` were there to fit it on, each once; where they are too few the temperature stays 1.
     """
 
     candidate: str
