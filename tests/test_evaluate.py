@@ -66,10 +66,35 @@ def test_talk_and_page(study, sealed, evaluate, tmp_path):
     status, out, _ = evaluate(result.classifier, sealed, "--report", "page.html")
     assert status == 0
     assert f"{result.summary.test.accuracy:.1%} of 12 images right" in out
+    assert "\nNone of these files was learned from.\n" in out
     assert out.splitlines()[-1] == "page.html"
     assert (tmp_path / "page.html").read_text("utf-8").startswith("<!doctype html>")
     status, out, error = evaluate(result.classifier, photos, "--json", "--report", "page.html")
     assert (json.loads(out)["images"], error) == (60, "page.html\n")
+
+
+def test_images_learned_from_are_left_out_of_the_headline(study, sealed, evaluate, tmp_path):
+    result, photos = study
+    found = json.loads(evaluate(result.classifier, photos, "--json")[1])
+    # a new key, whose figures are those of the test images alone; "test" stays on all that was shown
+    alone = json.loads(evaluate(result.classifier, sealed, "--json")[1])
+    assert (found["learned"]["images"], alone["learned"]["images"]) == (48, 0)
+    assert found["learned"]["test"]["confusion_matrix"] == alone["test"]["confusion_matrix"]
+    assert found["learned"]["test"]["loss"] == pytest.approx(alone["test"]["loss"])
+    assert np.sum(found["test"]["confusion_matrix"]) == 60
+    headline, said = evaluate(result.classifier, photos)[1].splitlines()[:2]
+    assert headline.startswith(f"{result.summary.test.accuracy:.1%} of 12 new images right (95 % interval")
+    assert said == (
+        f"48 of the 60 images were learned from and are left out here; with them it is "
+        f"{found['test']['accuracy']:.1%}, which says nothing about new images."
+    )
+    with (result.folder / "images.csv").open(newline="") as stream:
+        learned = [row for row in csv.DictReader(stream) if row["split"] == "train"]
+    with (tmp_path / "train.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("path", "label"), *((photos / row["path"], row["label"]) for row in learned)])
+    lines = evaluate(result.classifier, "train.csv")[1].splitlines()
+    assert lines[0] == "All 48 images were learned from: this says nothing about new images."
+    assert lines[1].split(" ", 1)[1].startswith("of 48 images right")
 
 
 def test_other_classes(study, evaluate, tmp_path):

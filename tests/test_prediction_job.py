@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from headstart import prediction_job
+from headstart import prediction_job, terminal
 from headstart.classifier import predict, tables
 
 from .classifier.conftest import save_birds
@@ -47,14 +48,21 @@ def files_below(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
+def in_short(predictions, classes):
+    return terminal.answers_in_short(Counter(str(one.answer) for one in predictions), classes, unread=0) + "\n"
+
+
 def test_every_form_says_the_same(headstart, birds, photos, tmp_path):
     model = predict.load(birds)
     expected = model.predict([photos / name for name in files_below(photos)])
     status, out, error = headstart(birds, photos, "--csv")
-    assert (status, out, error) == (0, "".join(tables.csv_lines(expected, model.classes)), "")
+    assert (status, out) == (0, "".join(tables.csv_lines(expected, model.classes)))
+    assert error == in_short(expected, model.classes)
     as_json = "".join(tables.json_pieces(expected, top=2))
-    assert headstart(birds, photos / "a", photos / "b", "--json", "--top", 2)[1] == as_json + "\n"
-    status, out, _ = headstart(birds, "photos/**/*.png", "--top", 1)
+    assert headstart(birds, photos / "a", photos / "b", "--json", "--top", 2)[1:] == (as_json + "\n", "")
+    status, out, error = headstart(birds, "photos/**/*.png", "--top", 1)
+    assert error == in_short(expected, model.classes)
+    assert headstart(birds, "photos", "--quiet")[2] == headstart(birds, photos / "a" / "0.png")[2] == ""
     lines = out.splitlines()
     assert lines[0].split() == ["image", "answer", "classes"]
     assert [line.split("  ")[0] for line in lines[1:]] == [f"photos/{name}" for name in files_below(photos)]
@@ -62,7 +70,7 @@ def test_every_form_says_the_same(headstart, birds, photos, tmp_path):
     assert all(f"{one.ranked[0].probability:.1%}" in line for one, line in zip(expected, lines[1:], strict=True))
     parquet = pytest.importorskip("pyarrow.parquet")
     status, out, error = headstart(birds, photos, "--parquet", "out.parquet")
-    assert (status, out, error) == (0, "out.parquet\n", "")
+    assert (status, out, error) == (0, "out.parquet\n", in_short(expected, model.classes))
     found = parquet.read_table(tmp_path / "out.parquet").to_pylist()
     assert [row["answer"] for row in found] == [one.answer for one in expected]
 
@@ -76,6 +84,18 @@ def test_a_bad_file_is_a_row_and_the_rest_goes_on(headstart, birds, photos):
     reasons = ["empty file", "truncated PNG", *[""] * 4, "No such file or directory"]
     assert [row["error"] for row in rows] == reasons
     assert [bool(row["answer"]) for row in rows] == [not reason for reason in reasons]
+
+
+def test_a_misspelt_path_is_a_row_and_the_rest_goes_on(headstart, birds, photos):
+    status, out, error = headstart(birds, "photos/a/o.png", "photos/a/1.png", "photos/*.jpg", "--csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["path"] for row in rows] == ["photos/a/o.png", "photos/a/1.png", "photos/*.jpg"]
+    assert rows[0]["error"].startswith("There is no file or folder photos/a/o.png. Did you mean '")
+    assert rows[2]["error"].startswith("Nothing matches photos/*.jpg.")
+    assert (status, bool(rows[1]["answer"]), rows[1]["error"]) == (1, True, "")
+    assert error.startswith("3 images: ") and error.endswith(" (1), unreadable (2).\n")
+    status, out, error = headstart(birds, "photos/a/o.png", "photos/*.jpg")
+    assert (status, out) == (2, "") and "There is no file or folder photos/a/o.png." in error
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
@@ -96,13 +116,14 @@ def test_names_are_written_as_they_are_and_shown_as_they_can_be(birds, photos, c
 def test_copies_by_answer_are_not_classified_again(headstart, birds, photos):
     status, out, error = headstart(birds, photos, "--sort-into", photos / "sorted", "--csv")
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert (status, error) == (0, f"Copied 12 images into {photos / 'sorted'}.\n")
+    assert (status, error.splitlines()[:-1]) == (0, [f"Copied 12 images into {photos / 'sorted'}."])
     folder = {"jay | magpie": "jay _ magpie"}
     expected = sorted(folder.get(row["answer"], row["answer"]) for row in rows)
     copies = files_below(photos / "sorted")
     assert sorted(copy.split("/")[0] for copy in copies) == expected
     status, again, error = headstart(birds, photos, "--sort-into", photos / "sorted", "--csv")
-    assert (again, error) == (out, f"Copied 0 images into {photos / 'sorted'}; 12 have an equal copy there.\n")
+    assert again == out
+    assert error.splitlines()[:-1] == [f"Copied 0 images into {photos / 'sorted'}; 12 have an equal copy there."]
     assert files_below(photos / "sorted") == copies
     status, _, error = headstart(birds, photos / "sorted", "--sort-into", photos / "sorted")
     assert status == 2 and "Choose a --sort-into outside of it" in error
@@ -153,7 +174,7 @@ def test_a_screen_shows_rows_and_no_bar(birds, photos, monkeypatch, capsys):
     assert "Predicting: 12 images" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     prediction_job.run(birds, [photos], prediction_job.Choices())
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err.startswith("12 images: ")
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from headstart.runs.folder import CandidateTiming, Timings
 from headstart.runs.history import Headline, RunRow
 from headstart.terminal import (
     Column,
+    answers_in_short,
     prediction_lines,
     print_columns,
     print_places,
@@ -267,6 +268,29 @@ def test_columns_that_fit_stay_in_their_order(terminal):
 
 
 CLEARS, SHOWN = "\x1b[2Jnew\n\udce9 \u202egpj.exe", r"\x1b[2Jnew\n\udce9 \u202egpj.exe"
+
+
+def test_an_unknown_image_is_said_in_words():
+    ranked = (ClassProbability("crow", 0.5), ClassProbability("jay", 0.3), ClassProbability("owl", 0.2))
+    rows = [Prediction("a", "unknown", ranked, 3.0, None), Prediction("b", "unknown", ranked, None, None)]
+    found = list(prediction_lines([*rows, Prediction("c", "jay", ranked, 0.1, None)], (1, 7), top=2))
+    assert found[1:] == [
+        "a  unknown  unlike the pictures it learned from; would fit best: crow 50.0%, jay 30.0%\n",
+        "b  unknown  not sure enough of any class; would fit best: crow 50.0%, jay 30.0%\n",
+        "c  jay      crow 50.0%, jay 30.0%\n",
+    ]
+
+
+def test_answers_are_counted_in_one_line():
+    answers = {"unknown": 3, "ant": 1, "bee": 1037}
+    found = answers_in_short(answers, ["ant", "bee", "cat"], unread=2)
+    assert found == "1,043 images: bee (1,037), ant (1), unknown (3), unreadable (2)."
+    many = {str(number): number for number in range(1, 12)}
+    assert answers_in_short(many, list(many), unread=0) == (
+        "66 images: 11 (11), 10 (10), 9 (9), 8 (8), 7 (7), 6 (6), 5 (5), 4 (4), 3 other classes (6)."
+    )
+    del many["1"], many["2"]
+    assert answers_in_short(many, list(many), unread=0).endswith("4 (4), 3 (3).")
 
 
 def test_names_neither_command_the_terminal_nor_break_a_line(capsys):

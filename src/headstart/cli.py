@@ -203,7 +203,8 @@ def predict(classifier: Path, paths: tuple[Path, ...], quiet: bool, **choices: A
     The answer is the most probable class, unless the study had targets or costs of errors, or the image looks like
     none of the classes: then it is "unknown". Probabilities are calibrated.
 
-    An image that cannot be read gets its reason in its row; the exit status is then 1.
+    An image that cannot be read, or a path that does not exist, gets its reason in its row; the exit status is then 1.
+    After several images a line on stderr counts the answers, unless --quiet or --json is given.
 
     \b
     --json     [{"path", "answer", "ranked": [{"class", "probability"}, ..], "unknown_score", "error"}, ..]
@@ -251,7 +252,8 @@ def evaluate(
     """Judge a CLASSIFIER, a folder or zip file, by the labelled images in DATA, which are named as for `compare`.
 
     Probabilities are calibrated. Where DATA has a test split, that alone is used. Images that cannot be read are set
-    aside and named. Images that the classifier learned from flatter it.
+    aside and named. Images that the classifier learned from flatter it: it is said how many of these files they are,
+    and the figures without them come first.
 
     \b
     With --json:
@@ -260,7 +262,8 @@ def evaluate(
      "test": as in summary.json, "calibration": {"error", "brier", "loss", "bins"},
      "answers": {"right": {"count", "images", "share", "ci95"}, "refused", "right_of_answered", "cost",
                  "classes": [{"class", "kind", "threshold", "precision", "recall"}]},
-     "unknown": {"classes": {class: n}, "refused": {..}, "auroc"} or null}
+     "unknown": {"classes": {class: n}, "refused": {..}, "auroc"} or null,
+     "learned": {"images", "test", "calibration", "answers"} or null: images learned from; the rest without them}
 
     Example: headstart evaluate runs/photos-1a2b3c/classifier new_photos --report evaluation.html
     """

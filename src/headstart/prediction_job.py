@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -58,20 +60,26 @@ class Choices:
 
 @dataclass(slots=True)
 class _Tally:
-    """What went by."""
+    """What went by: how often every answer was given, and how many images could not be read."""
 
-    answered: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
     failed: int = 0
 
     def of(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         for prediction in predictions:
-            self.answered += prediction.error is None
-            self.failed += prediction.error is not None
+            if prediction.answer is None:
+                self.failed += 1
+            else:
+                self.answers[prediction.answer] += 1
             yield prediction
+
+    @property
+    def answered(self) -> int:
+        return self.answers.total()
 
 
 def run(classifier: Path, paths: Sequence[Path], choices: Choices) -> bool:
-    """Do what the command line says; return whether an image could not be read.
+    """Do what the command line says; return whether an image could not be read or a path does not exist.
 
     Raises:
         HeadstartError: what was named cannot be used; the message says what to do.
@@ -82,23 +90,30 @@ def run(classifier: Path, paths: Sequence[Path], choices: Choices) -> bool:
     if choices.parquet:
         tables.check_parquet(choices.parquet)
     if choices.sort_into:
-        named = [path for path in paths if str(path) != inputs.STANDARD_INPUT]
-        check_apart([*named, *([choices.watch] if choices.watch else [])], choices.sort_into)
+        apart = [path for path in paths if str(path) != inputs.STANDARD_INPUT]
+        check_apart([*apart, *([choices.watch] if choices.watch else [])], choices.sort_into)
     model = load(classifier)
     watch = Watch(choices.watch, leave_out=choices.sort_into) if choices.watch else None
-    files = inputs.find_images(paths, leave_out=choices.sort_into) if paths else []
+    named = inputs.find_images(paths, leave_out=choices.sort_into) if paths else inputs.Inputs((), {})
+    files = named.files
     sorter = Sorter(choices.sort_into, model.classes) if choices.sort_into else None
     tally = _Tally()
     with _stop_request(wanted=watch is not None) as stopped, _bar(files, choices) as advance:
-        found: Iterable[Prediction] = counted(model.stream(files), advance)
+        found: Iterable[Prediction] = counted(_explained(model.stream(files), named.missing), advance)
         if watch:
             watch.know(files)
             found = itertools.takewhile(lambda _: not stopped(), itertools.chain(found, _new(model, watch, stopped)))
         found = sorter.sort(found) if sorter else found
         _write(tally.of(found), model, files, choices)
-    _tell(tally, sorter, choices)
+    _tell(tally, model.classes, sorter, choices)
     # a watch that was ended has done what it was asked for
     return watch is None and tally.failed > 0
+
+
+def _explained(predictions: Iterable[Prediction], missing: Mapping[str, str]) -> Iterator[Prediction]:
+    """Give files that are not there the reason why they were looked for."""
+    for one in predictions:
+        yield dataclasses.replace(one, error=missing[one.path]) if one.error and one.path in missing else one
 
 
 def _new(model: Classifier, watch: Watch, stopped: Callable[[], bool]) -> Iterator[Prediction]:
@@ -141,7 +156,7 @@ def _bar(files: Sequence[Path], choices: Choices) -> terminal.Tracking:
     return progress.track("Predicting", total=len(files), unit="images")
 
 
-def _tell(tally: _Tally, sorter: Sorter | None, choices: Choices) -> None:
+def _tell(tally: _Tally, classes: Sequence[str], sorter: Sorter | None, choices: Choices) -> None:
     """Say in a line each what the rows do not."""
     if choices.quiet or choices.as_json:
         return
@@ -151,6 +166,8 @@ def _tell(tally: _Tally, sorter: Sorter | None, choices: Choices) -> None:
     if sorter:
         there = f"; {sorter.there:,} have an equal copy there" if sorter.there else ""
         click.echo(f"Copied {sorter.copied:,} images into {sorter.folder}{there}.", err=True)
+    if tally.answered + tally.failed > 1:
+        click.echo(terminal.answers_in_short(tally.answers, classes, unread=tally.failed), err=True)
 
 
 @contextmanager

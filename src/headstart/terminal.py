@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from headstart.classifier.assessment import AnswerQuality, Assessment
     from headstart.classifier.prediction import Prediction
     from headstart.data.audit import Audit, Sizes
-    from headstart.evaluation.results import CandidateResult, FinalResult, Published
+    from headstart.evaluation.evidence import CalibrationScores
+    from headstart.evaluation.results import CandidateResult, Evaluation, FinalResult, Published
     from headstart.evaluation.summary import Summary
     from headstart.runs.folder import Timings
     from headstart.runs.history import Headline, RunRow
 
 # How many of each kind of finding an audit prints.
 SHOWN_FINDINGS = 12
+
+# How many classes the last line of a prediction counts; a single one more is named too.
+SUMMED_UP = 8
 
 # The story of a study is told in about twenty lines of eighty columns: what does not fit is in the report.
 MATRIX_CLASSES = 8
@@ -113,7 +117,10 @@ Tracking = AbstractContextManager[Callable[[int], None]]
 
 
 def prediction_lines(predictions: Iterable[Prediction], widths: Sequence[int], *, top: int) -> Iterator[str]:
-    """Yield a table of predictions line by line, as they come: path, answer, and the ``top`` classes or the error."""
+    """Yield a table of predictions line by line, as they come: path, answer, and the ``top`` classes or the error.
+
+    Beside an unknown image stands what that means, as on the page of ``serve``.
+    """
     from rich.cells import cell_len
 
     def line(*names: str) -> str:
@@ -124,7 +131,35 @@ def prediction_lines(predictions: Iterable[Prediction], widths: Sequence[int], *
     yield line("image", "answer", "classes")
     for one in predictions:
         classes = ", ".join(f"{each.class_} {each.probability:.1%}" for each in one.top(top))
-        yield line(one.path, one.answer or "", one.error or classes)
+        yield line(one.path, one.answer or "", one.error or f"{_why_unknown(one)}{classes}")
+
+
+def _why_unknown(one: Prediction) -> str:
+    """Return what stands before the classes of an image that was answered with none of them; else nothing."""
+    if one.answer in {each.class_ for each in one.ranked}:
+        return ""
+    if one.unknown_score is None:
+        return "not sure enough of any class; would fit best: "
+    return "unlike the pictures it learned from; would fit best: "
+
+
+def answers_in_short(answers: Mapping[str, int], classes: Sequence[str], *, unread: int) -> str:
+    """Return ``43 images: bee (37), ant (1), unknown (3), unreadable (2)``: the most frequent classes, then the others.
+
+    Args:
+        answers: how often each was given.
+        unread: images without an answer.
+    """
+    counts = sorted(((name, answers[name]) for name in classes if answers.get(name)), key=lambda one: -one[1])
+    most = SUMMED_UP if len(counts) > SUMMED_UP + 1 else len(counts)
+    shown, rest = counts[:most], counts[most:]
+    parts = [f"{name} ({count:,})" for name, count in shown]
+    if rest:
+        parts.append(f"{len(rest):,} other classes ({sum(count for _, count in rest):,})")
+    parts += [f"{name} ({count:,})" for name, count in answers.items() if name not in classes]
+    if unread:
+        parts.append(f"unreadable ({unread:,})")
+    return visible(f"{sum(answers.values()) + unread:,} images: {', '.join(parts)}.")
 
 
 def widths(files: Sequence[Path], answers: Sequence[str]) -> tuple[int, int]:
@@ -139,20 +174,17 @@ def print_assessment(found: Assessment) -> None:
     """Print how a classifier does on labelled images: headline, classes, confusion matrix, answers, set-aside files."""
     for note in found.notes:
         print(visible(note))
-    if found.test and found.answers and found.calibration:
-        low, high = found.test.intervals["accuracy"]
-        print(
-            f"{found.test.accuracy:.1%} of {found.images:,} images right (95 % interval {low:.1%} to {high:.1%}); "
-            f"loss {found.test.loss:.3f}, calibration error {found.calibration.error:.1%}.\n"
-        )
+    shown = found.without_learned or found
+    if shown.test and shown.answers and shown.calibration:
+        print(f"{_accuracy_and_learned(found, shown.test, shown.calibration)}\n")
         rows = [
             [row.class_, f"{row.support:,}", *map(_share, (row.precision, row.recall, row.f1))]
-            for row in found.test.per_class
+            for row in shown.test.per_class
         ]
         print_table(["class", "images", "precision", "recall", "F1"], rows)
         print()
-        _print_counts(found.test.confusion_matrix, found.classes, MATRIX_CLASSES)
-        for sentence in _answers_in_words(found.answers):
+        _print_counts(shown.test.confusion_matrix, found.classes, MATRIX_CLASSES)
+        for sentence in _answers_in_words(shown.answers):
             print(visible(sentence))
     if found.unknown:
         refused = found.unknown.refused
@@ -164,6 +196,28 @@ def print_assessment(found: Assessment) -> None:
         lines = [visible(f"  {one.path}: {one.reason}") for one in found.set_aside[:SHOWN_FINDINGS]]
         more = len(found.set_aside) - len(lines)
         print("\n".join(["Set aside:", *lines, *([f"  and {more:,} more (--json lists all)"] if more else [])]))
+
+
+def _accuracy_and_learned(found: Assessment, test: Evaluation, calibration: CalibrationScores) -> str:
+    """Return the headline, and how many of the images were learned from: what holds for new images comes first."""
+    learned = found.learned.images if found.learned else 0
+    others = found.images - learned
+    new = f"{others:,} new" if learned and others else f"{found.images:,}"
+    low, high = test.intervals["accuracy"]
+    headline = (
+        f"{test.accuracy:.1%} of {new} images right (95 % interval {low:.1%} to {high:.1%}); "
+        f"loss {test.loss:.3f}, calibration error {calibration.error:.1%}."
+    )
+    if not found.learned:
+        return headline
+    if not learned:
+        return f"{headline}\nNone of these files was learned from."
+    if not others or not found.test:
+        return f"All {found.images:,} images were learned from: this says nothing about new images.\n{headline}"
+    return (
+        f"{headline}\n{learned:,} of the {found.images:,} images were learned from and are left out here; with them it "
+        f"is {found.test.accuracy:.1%}, which says nothing about new images."
+    )
 
 
 def _answers_in_words(answers: AnswerQuality) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """A classifier on labelled images against scikit-learn and against counting by hand."""
 
 import csv
+import hashlib
 import math
 import shutil
 
@@ -175,7 +176,41 @@ def test_arrays_of_idx_files(tmp_path):
     for name, array in (("images-idx3", images), ("labels-idx1", labels)):
         head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
         (tmp_path / f"t10k-{name}-ubyte").write_bytes(head + array.tobytes())
-    digits = predict.load(save_birds(tmp_path / "run" / "it", classes=("0", "1", "2"), facts=None))
+    # as the image table knows pixels
+    hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in images[:5]]
+    digits = predict.load(save_birds(tmp_path / "run" / "it", classes=("0", "1", "2"), facts=None, learned=hashes))
     found = assess(digits, tmp_path)
-    assert found.images == 12
+    assert (found.images, found.learned.images) == (12, 5)
     assert found.test.accuracy == np.mean(digits.probabilities(list(images)).argmax(axis=1) == labels)
+
+
+def learned_from(files, folder):
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return predict.load(save_birds(folder, answering=Answering(1.5), learned=hashes))
+
+
+def test_figures_without_the_images_learned_from_are_those_of_the_others_alone(data, tmp_path):
+    files = sorted(path for path in data.rglob("*.png") if path.name != "bad.png")
+    some = learned_from(files[::3], tmp_path / "some")
+    found, plain = assess(some, data, rules=NAMES), assess(learned_from([], tmp_path / "none"), data, rules=NAMES)
+    others = shutil.copytree(data, tmp_path / "others")
+    for file in files[::3]:
+        (others / file.relative_to(data)).unlink()
+    alone = assess(some, others, rules=NAMES)
+    assert (found.images, found.learned.images, alone.images, alone.learned.images) == (60, 20, 40, 0)
+    assert (found.test, found.answers) == (plain.test, plain.answers)
+    assert plain.learned.images == 0 and plain.without_learned is None
+    for part in (found.learned, alone.learned, alone):
+        assert (part.test, part.answers, part.calibration) == (alone.test, alone.answers, alone.calibration)
+    assert found.without_learned is found.learned
+
+
+def test_where_all_were_learned_from_nothing_is_left(data, tmp_path):
+    files = sorted(data.rglob("*.png"))
+    found = assess(learned_from(files, tmp_path / "all"), data, rules=NAMES)
+    assert (found.learned.images, found.learned.test, found.without_learned) == (60, None, None)
+    assert found.test.accuracy == assess(learned_from([], tmp_path / "none"), data, rules=NAMES).test.accuracy
+
+
+def test_classifiers_that_do_not_know_say_nothing(classifier, data):
+    assert assess(classifier, data, rules=NAMES).learned is None

@@ -286,7 +286,7 @@ def test_files_are_read_and_a_bad_one_gets_its_reason(saved, tmp_path):
     (tmp_path / "bad.jpg").write_text("no picture")
     (tmp_path / ".hidden").write_text("")
     classifier = predict.load(saved)
-    files = inputs.find_images([tmp_path])
+    files = inputs.find_images([tmp_path]).files
     bad, good = classifier.predict(files)
     assert (bad.error is not None, bad.ranked, good.error) == (True, (), None)
     assert [one.class_ for one in good.ranked] != list(CLASSES)
@@ -474,9 +474,9 @@ def test_hidden_files_litter_and_runs_are_no_images(tmp_path):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
-    assert inputs.find_images([tmp_path, tmp_path / "desktop.ini"]) == [
+    assert inputs.find_images([tmp_path, tmp_path / "desktop.ini"]).files == (
         tmp_path / "a" / "c.png", tmp_path / "b.png", tmp_path / "desktop.ini",
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def test_paths_that_do_not_exist_are_said(tmp_path):
@@ -484,3 +484,18 @@ def test_paths_that_do_not_exist_are_said(tmp_path):
         inputs.find_images([tmp_path / "nothing.jpg"])
     with pytest.raises(UsageError, match="no files"):
         inputs.find_images([tmp_path])
+
+
+def test_what_was_learned_from_is_kept_as_hashes(network, copied, tmp_path):
+    assert bundle.open_bundle(copied).learned() is None
+    hashes = [hashlib.sha256(bytes([number])).hexdigest() for number in range(5)]
+    model = graph.add_head(
+        graph.backbone_graph(graph.from_keras(network), ZERO_TO_ONE, SIZE, any_size=True), HEAD, head_weights()
+    )
+    given = {"classes": CLASSES, "size": SIZE, "precision": "f32", "provenance": PROVENANCE}
+    bundle.save(tmp_path / "it", model, {}, learned=[*hashes, hashes[0]], **given)
+    found = bundle.open_bundle(bundle.pack(tmp_path / "it", tmp_path / "it.zip"))
+    assert found.learned() == {one[:32] for one in hashes}
+    assert found.info.files["learned.bin"].bytes == 5 * 16
+    bundle.save(tmp_path / "it", model, {}, learned=(), **given)
+    assert bundle.open_bundle(tmp_path / "it").learned() == frozenset()

@@ -14,7 +14,7 @@ from headstart.evaluation.evidence import Calibration, CalibrationScores, LabelD
 from headstart.evaluation.metrics import evaluate
 from headstart.evaluation.operating import Cost
 
-from .conftest import CLASSES, facts
+from .conftest import CLASSES, facts, save_birds
 
 ODD = [
     "no", "~", "1e3", "2024-01-01", "a: b", "- a", "# a", "", " a ", 'say "hi"', "back\\slash", "tab\tline\nend\r",
@@ -145,3 +145,9 @@ def test_the_card_lies_in_the_bundle_and_names_no_place(bird_bundle):
     text = (bird_bundle / "README.md").read_text("utf-8")
     assert metadata(text)[0]["library_name"] == "headstart"
     assert str(bird_bundle.parent) not in text
+
+
+def test_the_card_says_that_hashes_are_kept(info, tmp_path):
+    assert "learned.bin" not in card.text(info, facts())
+    folder = save_birds(tmp_path / "it", learned=["ab" * 32])
+    assert "`learned.bin` holds a hash of every image file" in (folder / "README.md").read_text("utf-8")

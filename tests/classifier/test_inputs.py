@@ -19,7 +19,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def names(*paths, **options):
-    return [path.as_posix() for path in find_images(paths, **options)]
+    return [path.as_posix() for path in find_images(paths, **options).files]
 
 
 def test_files_and_folders_in_the_order_given():
@@ -41,7 +41,7 @@ def test_patterns(pattern, expected):
 
 
 def test_absolute_patterns(tmp_path):
-    assert find_images([tmp_path / "i*" / "*.jpg"]) == [tmp_path / "in" / "c.jpg"]
+    assert find_images([tmp_path / "i*" / "*.jpg"]).files == (tmp_path / "in" / "c.jpg",)
 
 
 @pytest.mark.parametrize("content", [b"a.jpg\r\n\nin\nnot there.jpg", b"\xef\xbb\xbfa.jpg\nin\nnot there.jpg\n"])
@@ -52,7 +52,7 @@ def test_lists_of_lines(content):
 
 def test_lists_with_nul_between_take_any_name():
     assert names("-", listed=io.BytesIO(b"two\nlines.jpg\0a.jpg\0")) == ["two\nlines.jpg", "a.jpg"]
-    [found] = find_images(["-"], listed=io.BytesIO(b"caf\xe9.jpg\0"))
+    [found] = find_images(["-"], listed=io.BytesIO(b"caf\xe9.jpg\0")).files
     assert os.fsencode(found) == b"caf\xe9.jpg"
 
 
@@ -83,3 +83,19 @@ def test_a_folder_is_left_out_where_it_was_not_named(tmp_path):
 def test_what_means_nothing_is_said(path, message):
     with pytest.raises(UsageError, match=message):
         find_images([path], listed=io.BytesIO(b"\n"))
+
+
+def test_what_is_missing_does_not_stop_the_rest():
+    found = find_images(["a.jpq", "in/c.jpg", "in/*.png", "nowhere/a.jpg", "out"])
+    assert [path.as_posix() for path in found.files] == ["a.jpq", "in/c.jpg", "in/*.png", "nowhere/a.jpg", "out/e.jpg"]
+    assert found.missing == {
+        "a.jpq": "There is no file or folder a.jpq. Did you mean 'a.jpg'?",
+        str(Path("in/*.png")): "Nothing matches in/*.png. Check the spelling; ** stands for any number of folders.",
+        str(Path("nowhere/a.jpg")): "There is no file or folder nowhere/a.jpg. Check the spelling.",
+    }
+    assert not find_images(["-", "a.jpg"], listed=io.BytesIO(b"not there.jpg\n")).missing
+
+
+def test_where_nothing_is_there_the_first_is_said():
+    with pytest.raises(UsageError, match=r"^There is no file or folder a\.jpq\. Did you mean 'a\.jpg'\?$"):
+        find_images(["a.jpq", "*.png", "a.jpq"])

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from headstart.classifier.assessment import AnswerQuality, Assessment, ClassAnswers, NoClass, Share
+from headstart.classifier.assessment import AnswerQuality, Assessment, ClassAnswers, Learned, NoClass, Share
 from headstart.data.findings import SetAside
 from headstart.errors import DataError, ReportError
 from headstart.evaluation.calibration import calibration_scores
@@ -86,3 +86,33 @@ def test_without_images_there_is_no_page(found):
 
     with pytest.raises(DataError, match="could be read, so there is no page"):
         assessment.render(dataclasses.replace(found, test=None))
+
+
+def values_of(page):
+    return {pointer: float(value) for value, pointer in re.findall(r'<data value="([^"]+)" data-from="([^"]+)"', page)}
+
+
+def test_figures_of_new_images_come_first(found):
+    labels = np.arange(12) % 2
+    probabilities = np.abs(np.eye(2)[labels] - np.where(np.arange(12) < 3, 0.8, 0.1)[:, None])
+    learned = Learned(
+        28, evaluate(labels, probabilities, CLASSES, seed=1), calibration_scores(labels, probabilities), found.answers
+    )
+    page = assessment.render(dataclasses.replace(found, learned=learned))
+    values = values_of(page)
+    first = re.search(r'<p class="big"><data value="([^"]+)"', page)
+    assert float(first[1]) == values["found/learned/test/accuracy"] == 9 / 12
+    assert "of 12 new images classified right" in page
+    assert (values["found/learned/images"], values["found/test/accuracy"]) == (28, 37 / 40)
+    assert not [name for name in values if name.startswith(("found/test/per_class", "found/answers"))]
+
+
+def test_pages_say_whether_the_images_are_new(found):
+    part = (found.test, found.calibration, found.answers)
+    old = assessment.render(found)
+    none = assessment.render(dataclasses.replace(found, learned=Learned(0, *part)))
+    every = assessment.render(dataclasses.replace(found, learned=Learned(40, None, None, None)))
+    assert "learned from" in old and "None of these files" not in old
+    assert "None of these files was learned from" in none and "flatter it" not in none
+    assert every.index("this says nothing about new images") < every.index('<p class="big">')
+    assert values_of(old)["found/test/accuracy"] == values_of(none)["found/test/accuracy"] == 37 / 40

@@ -5,6 +5,7 @@ Needs the base install only: NumPy, Pillow and OpenVINO.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from headstart import storage
 from headstart.classifier.answering import unknown_word
+from headstart.classifier.bundle import HASH_BYTES
 from headstart.classifier.predict import Classifier
 from headstart.classifier.prediction import Image, Prediction
 from headstart.data.assemble import AS_FOUND
@@ -22,7 +24,7 @@ from headstart.data.findings import SetAside
 from headstart.data.images import list_data
 from headstart.data.listing import Entry, FileSource, Listing, shown
 from headstart.data.rules import check_class_names, label_of
-from headstart.errors import DataError, UsageError, did_you_mean
+from headstart.errors import DataError, ImageError, UsageError, did_you_mean
 from headstart.evaluation.calibration import calibration_scores
 from headstart.evaluation.evidence import CalibrationScores, Interval
 from headstart.evaluation.intervals import wilson_interval
@@ -95,6 +97,24 @@ class NoClass:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """How many images the classifier learned from, and how it does without them.
+
+    Known are the files that it learned from, byte by byte; not the same pictures in other files.
+
+    Attributes:
+        images: that it learned from, among ``Assessment.images``.
+        test, calibration, answers: as in ``Assessment``, of the images that it did not learn from; None where there is
+            none.
+    """
+
+    images: int
+    test: Evaluation | None
+    calibration: CalibrationScores | None
+    answers: AnswerQuality | None
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """How a classifier does on labelled images.
 
@@ -105,6 +125,7 @@ class Assessment:
         notes: sentences on what was done with DATA.
         test: by the most probable class and calibrated probabilities; None where ``images`` is 0.
         calibration: of these probabilities.
+        learned: None where the classifier does not know what it learned from, as older ones do not.
     """
 
     schema_version: int
@@ -121,6 +142,12 @@ class Assessment:
     calibration: CalibrationScores | None
     answers: AnswerQuality | None
     unknown: NoClass | None
+    learned: Learned | None = None
+
+    @property
+    def without_learned(self) -> Learned | None:
+        """What holds for new images where some of the images were learned from and others not; else None."""
+        return self.learned if self.learned and self.learned.images and self.learned.test else None
 
 
 def assess(
@@ -216,19 +243,22 @@ class _Said:
         probabilities: calibrated, ``(images, classes)``.
         answers: class that was answered ``(images,)``, ``NO_CLASS`` where it was refused.
         scores: how unknown they look ``(images,)``; NaN where nothing tells.
+        learned: whether the classifier learned from them ``(images,)``; None where it does not know.
     """
 
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     answers: NDArray[np.int64]
     scores: NDArray[np.float64]
+    learned: NDArray[np.bool_] | None
     set_aside: tuple[SetAside, ...]
 
 
 def _said(classifier: Classifier, listing: Listing, labelled: Sequence[tuple[Entry, str]], progress: Progress) -> _Said:
     places = {name: place for place, name in enumerate(classifier.classes)}
     answer_places = {**places, unknown_word(classifier.classes): NO_CLASS}
-    rows, aside = [], []
+    hashes = classifier.bundle.learned()
+    rows, learned, aside = [], [], []
     with progress.track("Evaluating", total=len(labelled), unit="images") as advance:
         stream = classifier.stream(_images(listing, [entry for entry, _ in labelled]))
         for (entry, label), prediction in zip(labelled, stream, strict=True):
@@ -236,6 +266,8 @@ def _said(classifier: Classifier, listing: Listing, labelled: Sequence[tuple[Ent
             if prediction.error is not None:
                 aside.append(SetAside(entry.path, prediction.error))
                 continue
+            if hashes is not None:
+                learned.append(_hash(listing, entry) in hashes)
             answer, score = answer_places[str(prediction.answer)], prediction.unknown_score
             rows.append(
                 (places.get(label, NO_CLASS), _row(prediction, places), answer, np.nan if score is None else score)
@@ -246,6 +278,7 @@ def _said(classifier: Classifier, listing: Listing, labelled: Sequence[tuple[Ent
         np.array(probabilities, np.float64).reshape(-1, len(places)),
         np.array(answers, np.int64),
         np.array(scores, np.float64),
+        None if hashes is None else np.array(learned, np.bool_),
         tuple(aside),
     )
 
@@ -256,6 +289,20 @@ def _images(listing: Listing, entries: Sequence[Entry]) -> list[Image]:
         # read where they are decoded, in parallel
         return [source.file(entry.path) for entry in entries]
     return [source.encoded(entry.path) for entry in entries]
+
+
+def _hash(listing: Listing, entry: Entry) -> str:
+    """Return what ``Bundle.learned`` keeps of an image that could be read; empty where it no longer can."""
+    source = listing.source
+    try:
+        if isinstance(source, FileSource):
+            sha256 = storage.sha256_of(source.file(entry.path))
+        else:
+            content = source.encoded(entry.path)
+            sha256 = hashlib.sha256(content if isinstance(content, bytes) else content.tobytes()).hexdigest()
+    except (OSError, ImageError):
+        return ""
+    return sha256[: 2 * HASH_BYTES]
 
 
 def _row(prediction: Prediction, places: dict[str, int]) -> NDArray[np.float64]:
@@ -276,10 +323,7 @@ def _assessment(
     notes: tuple[str, ...],
 ) -> Assessment:
     known = said.labels != NO_CLASS
-    labels, probabilities = said.labels[known], said.probabilities[known]
-    # the same draws as for the test images of a study
-    seed = storage.seed_from("intervals", "test")
-    any_known = bool(known.any())
+    test, calibration, answers = of_all = _judged(classifier, said, known)
     return Assessment(
         schema_version=1,
         classifier=str(classifier.bundle.path),
@@ -287,15 +331,38 @@ def _assessment(
         data=data,
         classes=classifier.classes,
         temperature=classifier.info.temperature,
-        images=len(labels),
+        images=int(known.sum()),
         set_aside=tuple(sorted(set_aside, key=lambda one: one.path)),
         left_out=left_out,
         notes=notes,
-        test=evaluate(labels, probabilities, classifier.classes, seed=seed) if any_known else None,
-        calibration=calibration_scores(labels, probabilities) if any_known else None,
-        answers=_answer_quality(classifier, labels, said.answers[known]) if any_known else None,
+        test=test,
+        calibration=calibration,
+        answers=answers,
         unknown=_no_class(said, known, strange) if strange else None,
+        learned=None if said.learned is None else _learned(classifier, said, known & said.learned, of_all),
     )
+
+
+_Judged = tuple[Evaluation, CalibrationScores, AnswerQuality] | tuple[None, None, None]
+
+
+def _judged(classifier: Classifier, said: _Said, those: NDArray[np.bool_]) -> _Judged:
+    """Return what is found on those of the images with a known class, if there are any."""
+    if not those.any():
+        return None, None, None
+    labels, probabilities = said.labels[those], said.probabilities[those]
+    # the same draws as for the test images of a study
+    seed = storage.seed_from("intervals", "test")
+    return (
+        evaluate(labels, probabilities, classifier.classes, seed=seed),
+        calibration_scores(labels, probabilities),
+        _answer_quality(classifier, labels, said.answers[those]),
+    )
+
+
+def _learned(classifier: Classifier, said: _Said, learned: NDArray[np.bool_], of_all: _Judged) -> Learned:
+    others = (said.labels != NO_CLASS) & ~learned
+    return Learned(int(learned.sum()), *(_judged(classifier, said, others) if learned.any() else of_all))
 
 
 def _answer_quality(classifier: Classifier, labels: NDArray[np.int64], answers: NDArray[np.int64]) -> AnswerQuality:

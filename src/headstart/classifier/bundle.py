@@ -8,13 +8,14 @@ model.xml/.bin    graph: uint8 RGB images of any size -> logits, their softmax, 
 weights.npz       every weight as a named float32 array
 unknown.npz       what tells images of no class, as named arrays of floats; absent where nothing does
 probes.npz        generated pictures and what was said of them, for the self-test; absent from older bundles
+learned.bin       a hash of every image that was learned from, 16 bytes each; absent from older bundles
 README.md         the model card; absent from older bundles
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ from headstart.classifier.info import (
     GRAPH_WEIGHTS_FILE,
     INFO_FILE,
     LARGEST,
+    LEARNED_FILE,
     PROBES_FILE,
     SCHEMA_VERSION,
     UNKNOWN_FILE,
@@ -59,10 +61,14 @@ if TYPE_CHECKING:
     import openvino as ov
 
 __all__ = [
-    "FILES", "GRAPH_FILE", "GRAPH_WEIGHTS_FILE", "INFO_FILE", "SCHEMA_VERSION", "UNKNOWN_FILE", "WEIGHTS_FILE",
-    "BackboneInfo", "Bundle", "ClassifierInfo", "FileInfo", "HeadInfo", "InputInfo", "Provenance", "UnknownInfo",
+    "FILES", "GRAPH_FILE", "GRAPH_WEIGHTS_FILE", "HASH_BYTES", "INFO_FILE", "LEARNED_FILE", "SCHEMA_VERSION",
+    "UNKNOWN_FILE", "WEIGHTS_FILE", "BackboneInfo", "Bundle", "ClassifierInfo", "FileInfo", "HeadInfo", "InputInfo",
+    "Provenance", "UnknownInfo",
     "open_bundle", "pack", "read_info", "save",
 ]  # fmt: skip
+
+HASH_BYTES = 16
+"""Of the SHA-256 of an image: among a billion others none begins alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,17 @@ class Bundle:
         if not self.has_probes:
             return None
         return probe_file.from_bytes(self.read(PROBES_FILE), len(self.info.classes), self._name(PROBES_FILE))
+
+    def learned(self) -> frozenset[str] | None:
+        """Return the first ``HASH_BYTES`` of the SHA-256 (``ImageRow.sha256``), in hex, of the images learned from.
+
+        They are those that trained the classifier and those whose labels chose it; None where that was not kept.
+        """
+        if LEARNED_FILE not in self.info.files:
+            return None
+        content = self.read(LEARNED_FILE)
+        starts = range(0, len(content), HASH_BYTES)
+        return frozenset(content[start : start + HASH_BYTES].hex() for start in starts)
 
     def answering(self) -> Answering:
         """Return how logits become answers.
@@ -216,6 +233,7 @@ def save(
     answering: Answering | None = None,
     head: Head | None = None,
     backbone: BackboneInfo | None = None,
+    learned: Collection[str] | None = None,
     facts: CardFacts | None = None,
 ) -> ClassifierInfo:
     """Write a bundle; an older bundle at ``folder`` is replaced only once the new one is whole. Nothing else ever is.
@@ -226,6 +244,7 @@ def save(
         weights: every weight under a unique name.
         answering: how logits become answers; None: the most probable class, by the softmax of the logits.
         head, backbone: what Keras needs to build the network again; None where one head on one backbone is not all.
+        learned: ``ImageRow.sha256`` of the images that trained or chose it; None: that is not kept.
         facts: for the model card; None: no card.
 
     Raises:
@@ -237,6 +256,8 @@ def save(
         written = _read_model(*((part / name).read_bytes() for name in (GRAPH_FILE, GRAPH_WEIGHTS_FILE)))
         probes = probe_file.measure(written, size, precision=precision, temperature=answering.temperature)
         (part / PROBES_FILE).write_bytes(probe_file.to_bytes(probes))
+        if learned is not None:
+            _write_learned(part, learned)
         info = ClassifierInfo(
             schema_version=SCHEMA_VERSION,
             headstart_version=__version__,
@@ -252,9 +273,10 @@ def save(
             head=HeadInfo(head.pooling, head.layers, head.output) if head else None,
             backbone=backbone,
         )
-        if facts:
-            (part / CARD_FILE).write_bytes(card.text(info, facts).encode())
         files = {path.name: _file_info(path) for path in sorted(part.iterdir())}
+        if facts:
+            (part / CARD_FILE).write_bytes(card.text(dataclasses.replace(info, files=files), facts).encode())
+            files = {CARD_FILE: _file_info(part / CARD_FILE), **files}
         info = description.sealed(dataclasses.replace(info, files=files))
         storage.write_json(part / INFO_FILE, info)
     return info
@@ -268,6 +290,12 @@ def _write_network(folder: Path, model: ov.Model, weights: Mapping[str, NDArray[
 def _write_detector(folder: Path, detector: Detector) -> UnknownInfo:
     np.savez(folder / UNKNOWN_FILE, allow_pickle=False, **dict(detector.arrays))
     return UnknownInfo(detector.method, float(detector.threshold))
+
+
+def _write_learned(folder: Path, learned: Collection[str]) -> None:
+    # sorted: nothing tells the order of the images
+    hashes = sorted({bytes.fromhex(sha256)[:HASH_BYTES] for sha256 in learned})
+    (folder / LEARNED_FILE).write_bytes(b"".join(hashes))
 
 
 def _file_info(path: Path) -> FileInfo:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from headstart.classifier.answering import unknown_word
-from headstart.classifier.info import ClassifierInfo
+from headstart.classifier.info import LEARNED_FILE, ClassifierInfo
 from headstart.classifier.metadata import Value, block
 from headstart.evaluation.evidence import Calibration, LabelDoubts, Unknown
 from headstart.evaluation.results import Evaluation
@@ -137,6 +137,10 @@ def _origin(info: ClassifierInfo, facts: CardFacts) -> str:
         f"Data: {plain(facts.data)}, {facts.images:,} images: {origin.training_images:,} were learned from, "
         f"{origin.test_images:,} kept for the test. Fingerprint of the images: `{origin.fingerprint}`. Whoever passes "
         "the classifier on must see to the rights in these images; headstart does not know them.",
+        f"`{LEARNED_FILE}` holds a hash of every image file that was learned from, from which no image can be made, so "
+        "that `headstart evaluate` knows the files again; so does anybody else who has both."
+        if LEARNED_FILE in info.files
+        else "",
         facts.choice,
     )
 

@@ -19,9 +19,12 @@ from headstart.version import __version__
 
 SCHEMA_VERSION = 1
 INFO_FILE, GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE = "classifier.json", "model.xml", "model.bin", "weights.npz"
-UNKNOWN_FILE, PROBES_FILE, CARD_FILE = "unknown.npz", "probes.npz", "README.md"
-FILES = (INFO_FILE, GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE, UNKNOWN_FILE, PROBES_FILE, CARD_FILE)
+UNKNOWN_FILE, PROBES_FILE, LEARNED_FILE, CARD_FILE = "unknown.npz", "probes.npz", "learned.bin", "README.md"
+FILES = (INFO_FILE, GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE, UNKNOWN_FILE, PROBES_FILE, LEARNED_FILE, CARD_FILE)
 """Every file that a bundle can hold."""
+
+OPTIONAL = (PROBES_FILE, LEARNED_FILE, CARD_FILE)
+"""Those that older bundles lack."""
 
 LARGEST = {
     INFO_FILE: 2**24,
@@ -30,11 +33,12 @@ LARGEST = {
     WEIGHTS_FILE: 2**32,
     UNKNOWN_FILE: 2**30,
     PROBES_FILE: 2**26,
+    LEARNED_FILE: 2**28,
     CARD_FILE: 2**24,
 }
 """Bytes that each file can have. A thousand classes with thresholds and costs fit into a description; the longest graph
-of the catalogue has 0.8 MB (NASNet Large), its largest network 1.4 GB of weights; for the arrays that tell the unknown
-see ``evaluation.unknown``."""
+of the catalogue has 0.8 MB (NASNet Large), its largest network 1.4 GB of weights; 16 million images can have been
+learned from; for the arrays that tell the unknown see ``evaluation.unknown``."""
 
 LARGEST_SIDE = 8192
 PRECISIONS = ("f32", "bf16")
@@ -183,7 +187,7 @@ class ClassifierInfo:
 
     @property
     def needed_files(self) -> tuple[str, ...]:
-        """The names of the other files that must be there; beside them there may be probes and a card."""
+        """The names of the other files that must be there; beside them there may be ``OPTIONAL`` ones."""
         files = (GRAPH_FILE, GRAPH_WEIGHTS_FILE, WEIGHTS_FILE)
         return (*files, UNKNOWN_FILE) if self.unknown else files
 
@@ -238,11 +242,10 @@ def _check_version(plain: dict[str, Any], place: str) -> None:
 
 
 def _check_list(info: ClassifierInfo, where: str) -> None:
-    allowed = {*info.needed_files, PROBES_FILE, CARD_FILE}
+    allowed = {*info.needed_files, *OPTIONAL}
     if not set(info.needed_files) <= set(info.files) <= allowed:
         raise ClassifierError(
-            f"{where} must list exactly the files {', '.join(info.needed_files)}, "
-            f"and may list {PROBES_FILE} and {CARD_FILE}."
+            f"{where} must list exactly the files {', '.join(info.needed_files)}, and may list {', '.join(OPTIONAL)}."
         )
     for name, file in info.files.items():
         if file.bytes > LARGEST[name]:

@@ -5,38 +5,66 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from headstart.data.listing import files_below, is_visible
-from headstart.errors import UsageError
+from headstart.errors import UsageError, did_you_mean
 
 STANDARD_INPUT = "-"
 """Stands for a list of paths on standard input."""
 
+# A misspelt name is compared with so many at most.
+_NEIGHBOURS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The files to predict, in order.
+
+    ``missing`` maps those of ``files`` that a named path or pattern stands for in vain, as text, to the reason.
+    """
+
+    files: tuple[Path, ...]
+    missing: Mapping[str, str]
+
+
+class _MissingError(UsageError):
+    """There is nothing that a path or pattern could stand for."""
+
 
 def find_images(
     paths: Sequence[str | Path], *, leave_out: Path | None = None, listed: IO[bytes] | None = None
-) -> list[Path]:
+) -> Inputs:
     """Return the files that ``paths`` mean, in order.
 
     A file is itself; a folder is all files below it without hidden files, the litter of operating systems and run
     folders, as with data; what has ``*``, ``?`` or ``[`` and is neither is a pattern, in which ``**`` stands for any
     number of folders; ``-`` stands for the lines of standard input, or of ``listed``, with NUL between them if any is
-    there. Files that such a list names need not exist: their rows will say so.
+    there. Not every path needs to exist, and none in such a list: their rows will say so.
 
     Args:
         leave_out: a folder whose files are left out where they were not named one by one.
 
     Raises:
-        UsageError: a path does not exist, a pattern matches nothing, or nothing is left.
+        UsageError: no path exists and no pattern matches, or nothing is left.
     """
-    files = [file for path in paths for file in _files_of(path, leave_out, listed)]
-    if not files:
-        raise UsageError(f"There are no files in {', '.join(map(str, paths))}.")
-    return files
+    files: list[Path] = []
+    missing: dict[str, str] = {}
+    for path in paths:
+        try:
+            files += _files_of(path, leave_out, listed)
+        except _MissingError as error:
+            missing[str(Path(path))] = str(error)
+            files.append(Path(path))
+    if all(str(file) in missing for file in files):
+        nothing = f"There are no files in {', '.join(map(str, paths))}."
+        raise UsageError(next(iter(missing.values()), nothing))
+    return Inputs(tuple(files), missing)
 
 
 def _files_of(path: str | Path, leave_out: Path | None, listed: IO[bytes] | None) -> Iterator[Path]:
@@ -50,7 +78,16 @@ def _files_of(path: str | Path, leave_out: Path | None, listed: IO[bytes] | None
     elif glob.has_magic(str(path)):
         yield from _without(_of_pattern(str(path)), leave_out)
     else:
-        raise UsageError(f"There is no file or folder {path}. Check the spelling.")
+        raise _MissingError(f"There is no file or folder {path}.{_neighbour(one) or ' Check the spelling.'}")
+
+
+def _neighbour(path: Path) -> str:
+    """Ask whether a path of nearly this name was meant, if there is one beside it."""
+    try:
+        names = [one.name for one in islice(path.parent.iterdir(), _NEIGHBOURS) if is_visible(one)]
+    except (OSError, ValueError):
+        return ""
+    return did_you_mean(path.name, names)
 
 
 def find_below(folder: Path, leave_out: Path | None = None) -> Iterator[Path]:
@@ -69,7 +106,7 @@ def _of_pattern(pattern: str) -> Iterator[Path]:
     for match in map(Path, sorted(glob.glob(pattern, recursive=True))):  # noqa: PTH207
         found |= dict.fromkeys(_of_folder(match) if match.is_dir() else filter(is_visible, [match]))
     if not found:
-        raise UsageError(f"Nothing matches {pattern}. Check the spelling; ** stands for any number of folders.")
+        raise _MissingError(f"Nothing matches {pattern}. Check the spelling; ** stands for any number of folders.")
     yield from found
 
 

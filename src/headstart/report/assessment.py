@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from headstart import storage
-from headstart.classifier.assessment import Assessment
+from headstart.classifier.assessment import Assessment, Learned
 from headstart.errors import DataError, MissingExtraError
-from headstart.evaluation.results import Evaluation
 from headstart.report import matrices
 from headstart.report.content import confused_pairs
 from headstart.report.matrices import Matrix, Part
@@ -50,26 +49,32 @@ def render(found: Assessment) -> str:
         raise DataError(f"No image of the classifier's classes in {found.data} could be read, so there is no page.")
     try:
         filled = environment({"found": found}).get_template("assessment.html")
-        page: str = filled.render(_context(found, found.test))
+        page: str = filled.render(_context(found, found.without_learned or found))
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "study") from error
     return page
 
 
-def _context(found: Assessment, test: Evaluation) -> Mapping[str, Any]:
+def _context(found: Assessment, shown: Assessment | Learned) -> Mapping[str, Any]:
+    """Return what the template names; ``shown`` are the figures that hold for new images, where they can be told."""
+    assert shown.test is not None, "there are images"
     return {
         "found": found,
-        "test": test,
+        "shown": shown,
+        "where": "found" if shown is found else "found/learned",
+        "others": found.images - found.learned.images if found.learned else 0,
+        "test": shown.test,
         "measures": MEASURES,
-        "matrix": _matrix(found, test),
-        "pairs": confused_pairs(test.confusion_matrix, found.classes),
+        "matrix": _matrix(found, shown),
+        "pairs": confused_pairs(shown.test.confusion_matrix, found.classes),
         "version": __version__,
         "listed": LISTED,
         **script(SCRIPTS),
     }
 
 
-def _matrix(found: Assessment, test: Evaluation) -> Matrix:
-    counts = np.array(test.confusion_matrix, np.int64)
-    part = Part("test", "All images", "By the most probable class.", counts)
+def _matrix(found: Assessment, shown: Assessment | Learned) -> Matrix:
+    assert shown.test is not None, "there are images"
+    counts = np.array(shown.test.confusion_matrix, np.int64)
+    part = Part("test", "All images" if shown is found else "New images", "By the most probable class.", counts)
     return matrices.drawn(part, found.classes)

@@ -74,6 +74,7 @@ def save_combination(case: Case, combination: Combination) -> None:
         _combined_graph(case, answers, parts),
         parts.weights,
         classes=case.classes,
+        learned=case.parts.learned,
         size=sizes[0],
         precision=case.plan.recipe.precision,
         provenance=_provenance(case, combination),

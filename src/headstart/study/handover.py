@@ -47,6 +47,7 @@ def save_classifier(case: Case, answering: Answering, evidence: Evidence) -> Non
         answering=answering,
         head=candidate.head,
         backbone=backbone_info(network, candidate),
+        learned=case.parts.learned,
         facts=classifier_facts(case, evidence),
     )
 

@@ -29,6 +29,11 @@ class Parts:
     test: Rows
     rounds: tuple[Round, ...]
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """``ImageRow.sha256`` of the images that train the final classifier, and of those whose labels choose it."""
+        return tuple(self.rows[position].sha256 for position in (*self.train, *self.validation))
+
     def paths(self, positions: Rows) -> tuple[str, ...]:
         """Return the paths of the images at the given positions."""
         return tuple(self.rows[position].path for position in positions)
