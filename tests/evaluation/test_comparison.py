@@ -231,6 +231,17 @@ def test_folds_name_the_better_the_equal_and_the_undecided():
     assert (reverse.verdict, reverse.b) == ("b", "best")
 
 
+def test_a_difference_too_small_to_matter_is_equal_though_significant():
+    pair = {
+        "best": FOLDS["best"],
+        "less": tuple(value - 0.001 - 0.0002 * place for place, value in enumerate(FOLDS["best"])),
+    }
+    [found] = compare_on_folds("best", pair, 0.25, 0.01)
+    assert found.p_adjusted < 0.01
+    assert found.posterior["equal"] > 0.95
+    assert found.verdict == "equal"
+
+
 def test_interval_p_value_and_posterior_of_folds_agree():
     found = {one.b: one for one in compare_on_folds("best", FOLDS, 0.25, 0.01)}
     differences = np.subtract(FOLDS["best"], FOLDS["unsure"])
@@ -301,6 +312,14 @@ def test_friedman_needs_three_candidates_and_two_rounds():
     assert friedman({name: FOLDS[name] for name in ("best", "far")}) is None
     assert friedman({name: values[:1] for name, values in FOLDS.items()}) is None
     assert friedman({}) is None
+
+
+@pytest.mark.parametrize("candidates", [3, 4, 10])
+def test_two_rounds_can_never_decide_between_ranks_and_three_can(candidates):
+    apart = {f"c{place}": (0.9 - 0.01 * place,) * 3 for place in range(candidates)}
+    found = friedman(apart)
+    assert max(found.mean_ranks) - min(found.mean_ranks) == candidates - 1 >= found.critical_difference
+    assert friedman({name: values[:2] for name, values in apart.items()}) is None
 
 
 def accuracies(repeats, images=100, simulations=300):

@@ -100,9 +100,9 @@ def compare_on_folds(
         finalists: who belongs to the first family; None: all.
 
     Returns:
-        One row per other candidate, in the order given; none for a single round. The verdict is ``a`` or ``b`` (who is
-        better) where the adjusted p-value is below 5 %, else ``equal`` where they are equal in practice with more than
-        95 % probability, else ``undecided``.
+        One row per other candidate, in the order given; none for a single round. The verdict is
+        ``equal`` where they are equal in practice with more than 95 % probability, else ``a`` or ``b`` (who is better)
+        where the adjusted p-value is below 5 %, else ``undecided``.
     """
     if len(folds[best]) < 2:
         return ()
@@ -127,7 +127,8 @@ def friedman(folds: Mapping[str, Sequence[float]], repeats: Sequence[int] | None
         repeats: the repeat of each round, ``(rounds,)``; None: all rounds are of one.
 
     Returns:
-        None for fewer than three candidates or two rounds in the first repeat.
+        None for fewer than three candidates or two rounds in the first repeat, and where these are so few that no two
+        mean ranks can differ by the critical difference (two rounds): nothing could come of it.
     """
     values = np.array(list(folds.values()), dtype=np.float64).T
     if repeats is not None and values.size:
@@ -135,13 +136,16 @@ def friedman(folds: Mapping[str, Sequence[float]], repeats: Sequence[int] | None
     if values.ndim != 2 or values.shape[0] < 2 or values.shape[1] < 3:
         return None
     blocks, candidates = values.shape
+    critical_difference = significance.nemenyi_difference(candidates, blocks)
+    if critical_difference > candidates - 1:
+        return None
     found = significance.friedman_test(values)
     return Friedman(
         candidates=tuple(folds),
         mean_ranks=found.mean_ranks,
         statistic=found.statistic,
         p_value=found.p_value,
-        critical_difference=significance.nemenyi_difference(candidates, blocks),
+        critical_difference=critical_difference,
         blocks=blocks,
     )
 
@@ -296,7 +300,10 @@ def _judged(row: Comparison, adjusted: float) -> Comparison:
 
 
 def _verdict(row: Comparison, adjusted: float) -> str:
+    # first: a difference too small to matter may well be significant
+    if row.posterior and row.posterior["equal"] > SURE:
+        return "equal"
     if adjusted < LEVEL and row.difference:
         better = row.difference < 0 if row.measure == "loss" else row.difference > 0
         return "a" if better else "b"
-    return "equal" if row.posterior and row.posterior["equal"] > SURE else "undecided"
+    return "undecided"
