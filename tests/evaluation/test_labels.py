@@ -1,112 +1,95 @@
-"""Confident learning against tables worked by hand, and against planted errors of a stated design."""
+"""Label doubts against tables worked by hand, a plain simulation of the null, and planted errors of a stated design."""
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from headstart.evaluation.labels import (
-    class_thresholds,
-    confident_classes,
-    confident_joint,
-    doubt_labels,
-    estimated_joint,
-    log_odds,
-)
+from headstart.evaluation.labels import doubt_labels, excess_over, odds_against
 
-# Worked by hand. Thresholds: class 0 (0.9 + 0.8 + 0.4 + 0.3) / 4 = 0.6, class 1 (0.8 + 0.7 + 0.2) / 3 = 0.5667.
-LABELS = np.array([0, 0, 0, 0, 1, 1, 1])
 PROBABILITIES = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8], [0.3, 0.7], [0.8, 0.2]])
+LABELS = np.array([0, 0, 0, 0, 1, 1, 1])
+
+
+def test_odds_are_those_of_the_most_probable_other_class():
+    odds = odds_against(np.array([[0.6, 0.3, 0.1], [0.25, 0.5, 0.25]]))
+    np.testing.assert_allclose(odds, np.log([[0.3 / 0.6, 0.6 / 0.3, 0.6 / 0.1], [2, 0.25 / 0.5, 2]]))
+
+
+def test_sure_zeros_and_ones_give_finite_odds():
+    assert np.isfinite(odds_against(np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]]))).all()
 
 
 def test_a_table_of_two_classes_worked_by_hand():
-    thresholds = class_thresholds(LABELS, PROBABILITIES)
-    np.testing.assert_allclose(thresholds, [0.6, 17 / 30])
-    confident = confident_classes(PROBABILITIES, thresholds)
-    np.testing.assert_array_equal(confident, [0, 0, 1, 1, 1, 1, 0])
-    counts = confident_joint(LABELS, confident, 2)
-    np.testing.assert_array_equal(counts, [[2, 2], [1, 2]])
-    # rows scaled to 4 and 3 images: [[2, 2], [1, 2]] / 7
-    np.testing.assert_allclose(estimated_joint(counts, LABELS), np.array([[2, 2], [1, 2]]) / 7)
-    found = doubt_labels(LABELS, PROBABILITIES)
-    assert found.wrong_share == pytest.approx(3 / 7)
-    assert (found.wrong, found.images) == (3, 7)
-    # odds: 0.8 / 0.2, 0.7 / 0.3, 0.6 / 0.4; 1.5 * 3 would be five images, but only these three are doubtful
-    np.testing.assert_array_equal(found.doubted, [6, 3, 2])
-    np.testing.assert_array_equal(found.suggested, [0, 1, 1])
-    np.testing.assert_allclose(found.confidence, [0.8, 0.7, 0.6])
-
-
-def test_of_two_classes_that_are_reached_the_more_probable_counts_and_some_images_count_nowhere():
-    # thresholds 0.5, 0.4 and 0.3; the last two images reach none
-    labels = np.array([0, 0, 1, 1, 2, 2, 2])
-    probabilities = np.array(
-        [
-            [0.6, 0.3, 0.1],
-            [0.4, 0.45, 0.15],
-            [0.1, 0.6, 0.3],
-            [0.45, 0.2, 0.35],
-            [0.05, 0.4, 0.55],
-            [0.46, 0.38, 0.16],
-            [0.47, 0.34, 0.19],
-        ]
+    excess = excess_over(LABELS, PROBABILITIES, seed=0)
+    np.testing.assert_allclose(
+        excess.odds, np.log([0.1 / 0.9, 0.2 / 0.8, 0.6 / 0.4, 0.7 / 0.3, 0.2 / 0.8, 0.3 / 0.7, 0.8 / 0.2])
     )
-    thresholds = class_thresholds(labels, probabilities)
-    np.testing.assert_allclose(thresholds, [0.5, 0.4, 0.3])
-    confident = confident_classes(probabilities, thresholds)
-    np.testing.assert_array_equal(confident, [0, 1, 1, 2, 2, -1, -1])
-    counts = confident_joint(labels, confident, 3)
-    np.testing.assert_array_equal(counts, [[1, 1, 0], [0, 1, 1], [0, 0, 1]])
-    joint = estimated_joint(counts, labels)
-    np.testing.assert_allclose(joint, np.array([[1, 1, 0], [0, 1, 1], [0, 0, 3]]) / 7)
-    assert doubt_labels(labels, probabilities).wrong_share == pytest.approx(2 / 7)
+    # Against: odds 0.41, 0.85, 1.39. Expected at t = 0, all images: 0.1 + 0.2 + 0.4 + 0.3 + 0.2 + 0.3 + 0.2 = 1.7; at
+    # t = 0.5 without the third 1.3, at t = 0.75 the same, where two are left; at t = 1 and 1.25 without the two of 0.7
+    # 0.7 and one is left. So the excesses are 1.3, 0.7, 0.3.
+    assert excess.largest == pytest.approx(3 - 1.7)
+
+
+def plainly(labels, probabilities, draws, random):
+    """Return the p-value and the largest excess by the rule as it is written, label by label."""
+    thresholds = np.arange(37) / 4
+
+    def exceeds(image, label):
+        said = probabilities[image]
+        return np.log(np.delete(said, label).max() / said[label]) > thresholds
+
+    each = np.array([[exceeds(image, label) for label in range(4)] for image in range(len(labels))])
+    expected = np.einsum("ik,ikt->t", probabilities, each)
+
+    def beyond(given):
+        return each[np.arange(len(labels)), given].sum(axis=0) - expected
+
+    def statistic(given):
+        return (beyond(given) / np.sqrt(expected + 1)).max()
+
+    drawn = [statistic([random.choice(4, p=one) for one in probabilities]) for _ in range(draws)]
+    return np.mean(np.array(drawn) >= statistic(labels)), max(0, beyond(labels).max())
+
+
+@pytest.mark.parametrize("wrong", [0, 4, 8])
+def test_the_rule_is_the_plain_one(wrong):
+    random = np.random.default_rng(wrong)
+    probabilities = random.dirichlet([4, 0.4, 0.4, 0.2], 120)
+    labels = np.array([random.choice(4, p=one) for one in probabilities])
+    labels[:wrong] = probabilities[:wrong].argmin(axis=1)
+    excess = excess_over(labels, probabilities, seed=1)
+    p_value, largest = plainly(labels, probabilities, 400, random)
+    assert excess.largest == pytest.approx(largest)
+    # both p-values are of drawn labels, 199 and 400
+    assert excess.p_value == pytest.approx(
+        p_value, abs=3 * np.sqrt(p_value * (1 - p_value) * (1 / 199 + 1 / 400)) + 0.01
+    )
+
+
+def test_labels_that_follow_the_probabilities_are_seldom_doubted():
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet([3, 0.3, 0.3], 200)
+    edges = probabilities.cumsum(axis=1)[:, :2]
+    found = [
+        excess_over((random.random((200, 1)) > edges).sum(axis=1), probabilities, seed=seed).p_value
+        for seed in range(400)
+    ]
+    for level in (0.01, 0.1, 0.5):
+        assert stats.binomtest(sum(p <= level for p in found), 400, level, alternative="greater").pvalue > 0.001
+    assert min(found) >= 1 / 200
 
 
 def test_nothing_is_doubted_where_every_label_is_the_most_probable_class():
     labels = np.repeat(np.arange(4), 10)
-    probabilities = np.full((40, 4), 0.1)
-    probabilities[np.arange(40), labels] = 0.7
-    found = doubt_labels(labels, probabilities)
-    assert (found.wrong_share, found.wrong, len(found.doubted)) == (0.0, 0, 0)
-    np.testing.assert_allclose(found.joint, np.eye(4) / 4)
+    found = doubt_labels(labels, 5.0 * np.eye(4)[labels], seed=0)
+    assert (found.wrong, len(found.doubted), len(found.suggested), len(found.confidence)) == (None, 0, 0, 0)
+    assert found.p_value > 0.5
 
 
-@pytest.mark.parametrize("value", [0.1, 1 / 3, 0.7])
-def test_equal_probabilities_reach_their_own_mean(value):
-    labels = np.array([0, 0, 0, 1])
-    probabilities = np.column_stack([np.full(4, value), np.full(4, 1 - value)])
-    assert (confident_classes(probabilities, class_thresholds(labels, probabilities)) >= 0).all()
-
-
-def test_a_class_that_no_image_bears_is_never_confident_and_one_image_is_a_class():
-    labels = np.array([0] * 9 + [2])
-    probabilities = np.array([[0.5, 0.4, 0.1]] * 9 + [[0.2, 0.5, 0.3]])
-    assert class_thresholds(labels, probabilities)[1] == np.inf
-    found = doubt_labels(labels, probabilities)
-    assert found.wrong_share == 0
-    np.testing.assert_allclose(found.joint.sum(axis=1), [0.9, 0, 0.1])
-
-
-def test_a_label_without_confident_images_counts_as_right():
-    joint = estimated_joint(np.array([[3, 1], [0, 0]]), np.array([0, 0, 0, 0, 1]))
-    np.testing.assert_allclose(joint, np.array([[3, 1], [0, 1]]) / 5)
-
-
-def test_without_images_nothing_is_doubted():
-    found = doubt_labels(np.zeros(0, np.int64), np.zeros((0, 3)))
-    assert (found.wrong, found.images, len(found.doubted)) == (0, 0, 0)
-
-
-def test_sure_zeros_and_ones_give_finite_odds_in_the_order_of_the_images():
-    labels, others = np.array([0, 0, 1]), np.array([1, 1, 0])
-    odds = log_odds(labels, others, np.array([[0.0, 1.0], [0.0, 1.0], [0.5, 0.5]]))
-    assert np.isfinite(odds).all()
-    found = doubt_labels(np.array([0, 0, 0, 1, 1]), np.array([[0, 1.0], [0, 1.0], [1.0, 0], [0, 1.0], [0, 1.0]]))
-    np.testing.assert_array_equal(found.doubted, [0, 1])
-
-
-def planted(seed, *, images=1000, classes=5, wrong=50, apart=3.0, shares=None):
-    """Return out-of-fold probabilities of a logistic regression on Gaussian classes, labels, and who is wrong."""
+def gaussians(seed, *, images=1000, classes=5, wrong=0, apart=3.0, shares=None):
+    """Return labels, out-of-fold logits of a logistic regression on Gaussian classes, and who is wrong."""
     random = np.random.default_rng(seed)
     truth = random.choice(classes, images, p=shares)
     features = random.normal(size=(images, 20)) + apart * np.eye(20)[truth]
@@ -114,43 +97,53 @@ def planted(seed, *, images=1000, classes=5, wrong=50, apart=3.0, shares=None):
     labels = truth.copy()
     labels[mistaken] = (truth[mistaken] + random.integers(1, classes, wrong)) % classes
     model = LogisticRegression(C=0.05)
-    return labels, cross_val_predict(model, features, labels, method="predict_proba", cv=5), mistaken
+    return labels, cross_val_predict(model, features, labels, method="decision_function", cv=5), mistaken
 
 
+@pytest.mark.parametrize("apart", [1.5, 3.0])
+@pytest.mark.parametrize("images", [60, 300, 1000])
+def test_of_clean_labels_few_are_listed_however_weak_the_network(images, apart):
+    for seed in range(5):
+        labels, logits, _ = gaussians(seed, images=images, apart=apart)
+        found = doubt_labels(labels, logits, seed=seed)
+        assert found.wrong is None and found.p_value > 0.01
+        assert len(found.doubted) <= 0.015 * images
+
+
+@pytest.mark.parametrize(("classes", "shares"), [(5, None), (3, [0.8, 0.17, 0.03])])
 @pytest.mark.parametrize("seed", range(3))
-def test_planted_errors_stand_first_and_are_counted(seed):
-    labels, probabilities, mistaken = planted(seed)
-    found = doubt_labels(labels, probabilities)
-    assert np.isin(mistaken, found.doubted[:75]).mean() >= 0.85
-    assert found.wrong == pytest.approx(50, abs=25)
-    assert found.joint.sum() == pytest.approx(1)
+def test_planted_errors_are_listed_and_counted_from_below(seed, classes, shares):
+    labels, logits, mistaken = gaussians(seed, wrong=50, classes=classes, shares=shares)
+    found = doubt_labels(labels, logits, seed=0)
+    right = np.isin(found.doubted, mistaken)
+    assert found.p_value == 1 / 200
+    assert 15 <= found.wrong <= 50
+    assert len(found.doubted) == np.ceil(1.5 * found.wrong)
+    assert right.mean() >= 0.8 and right.sum() >= 25
+    odds = odds_against(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))[np.arange(1000), labels]
+    # one temperature changes no order
+    np.testing.assert_array_equal(found.doubted, np.argsort(-odds, kind="stable")[: len(found.doubted)])
+    np.testing.assert_array_equal(found.suggested, logits[found.doubted].argmax(axis=1))
+    assert (found.suggested != labels[found.doubted]).all()
+    assert ((found.confidence > 1 / classes) & (found.confidence <= 1)).all()
 
 
-def test_planted_errors_of_uneven_classes_stand_first():
-    labels, probabilities, mistaken = planted(7, classes=3, shares=[0.8, 0.17, 0.03], wrong=40, apart=4.0)
-    found = doubt_labels(labels, probabilities)
-    assert np.isin(mistaken, found.doubted[:60]).mean() >= 0.85
-
-
-def test_the_estimated_joint_has_the_planted_pairs():
-    random = np.random.default_rng(3)
-    truth = np.repeat([0, 1, 2], 1000)
-    features = random.normal(size=(3000, 10)) + 4 * np.eye(10)[truth]
-    labels = truth.copy()
-    labels[:100] = 1  # of class 0, one in ten is called 1
-    model = LogisticRegression(C=0.05)
-    joint = doubt_labels(labels, cross_val_predict(model, features, labels, method="predict_proba", cv=5)).joint
-    assert joint[1, 0] == pytest.approx(100 / 3000, abs=0.005)
-    assert joint[np.triu_indices(3, 1)].sum() + joint[2, :2].sum() < 0.01
+def test_one_planted_error_of_a_sure_network_is_named():
+    labels = np.repeat(np.arange(2), 100)
+    logits = 8.0 * np.eye(2)[labels]
+    labels[3] = 1
+    found = doubt_labels(labels, logits, seed=0)
+    np.testing.assert_array_equal(found.doubted[:1], [3])
+    assert found.suggested[0] == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_order_of_images_and_of_classes_does_not_matter(seed):
-    labels, probabilities, _ = planted(seed, images=300, wrong=20)
+    labels, logits, _ = gaussians(seed, images=600, wrong=40)
     random = np.random.default_rng(seed)
-    order, names = random.permutation(300), random.permutation(5)
-    found = doubt_labels(labels, probabilities)
-    moved = doubt_labels(names[labels][order], probabilities[order][:, np.argsort(names)])
+    order, names = random.permutation(600), random.permutation(5)
+    found = doubt_labels(labels, logits, seed=0)
+    moved = doubt_labels(names[labels][order], logits[order][:, np.argsort(names)], seed=0)
     np.testing.assert_array_equal(order[moved.doubted], found.doubted)
     np.testing.assert_array_equal(moved.suggested, names[found.suggested])
-    assert moved.wrong_share == pytest.approx(found.wrong_share)
+    assert moved.wrong == found.wrong

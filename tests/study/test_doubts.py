@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +19,7 @@ from headstart.recipe.lists import read_corrections
 from headstart.runs.folder import DoubtRow, RunFolder
 from headstart.study import neighbours
 from headstart.study.case import OutOfFold
-from headstart.study.doubts import doubting_probabilities, find_doubts
+from headstart.study.doubts import doubting_logits, find_doubts
 from headstart.study.neighbours import frozen_learner, neighbour_evidence
 from headstart.study.outliers import with_outliers
 
@@ -40,21 +41,21 @@ def result(name, accuracy):
     return SimpleNamespace(id=name, cv=SimpleNamespace(accuracy=value, loss=SimpleNamespace(mean=1 - accuracy)))
 
 
-def made_up_case(seed=0, rules=None, learners=None, audit=NO_AUDIT):
+def made_up_case(seed=0, rules=None, learners=None, audit=NO_AUDIT, *, wrong=WRONG, images=TRAIN):
     """Return a case of one network, and the paths whose labels are wrong."""
     random = np.random.default_rng(seed)
-    truth = random.integers(0, 3, TRAIN + TEST)
-    features = (random.normal(size=(TRAIN + TEST, 24)) + 3 * np.eye(24)[truth]).astype(np.float32)
-    wrong = random.choice(TRAIN, WRONG, replace=False)
+    truth = random.integers(0, 3, images + TEST)
+    features = (random.normal(size=(images + TEST, 24)) + 3 * np.eye(24)[truth]).astype(np.float32)
+    wrong = random.choice(images, wrong, replace=False)
     labels = truth.copy()
-    labels[wrong] = (truth[wrong] + random.integers(1, 3, WRONG)) % 3
+    labels[wrong] = (truth[wrong] + random.integers(1, 3, len(wrong))) % 3
     rows = tuple(
         ImageRow(f"{CLASSES[label]}/{number}.jpg", CLASSES[label], f"{number:064d}", 9, 9, "ok", "", "", split)
-        for number, (label, split) in enumerate(zip(labels, ["train"] * TRAIN + ["test"] * TEST, strict=True))
+        for number, (label, split) in enumerate(zip(labels, ["train"] * images + ["test"] * TEST, strict=True))
     )
-    train, logits, folds = np.arange(TRAIN), np.zeros((TRAIN, 3)), np.zeros(TRAIN, np.int64)
+    train, logits, folds = np.arange(images), np.zeros((images, 3)), np.zeros(images, np.int64)
     rounds = []
-    for fold, (learn, validate) in enumerate(StratifiedKFold(5).split(features[:TRAIN], labels[:TRAIN])):
+    for fold, (learn, validate) in enumerate(StratifiedKFold(5).split(features[:images], labels[:images])):
         logits[validate] = (
             LogisticRegression(C=0.05).fit(features[learn], labels[learn]).decision_function(features[validate])
         )
@@ -64,7 +65,7 @@ def made_up_case(seed=0, rules=None, learners=None, audit=NO_AUDIT):
     case = SimpleNamespace(
         best=next(iter(learners)),
         classes=CLASSES,
-        protocol=SimpleNamespace(seed=0, monitor="accuracy"),
+        protocol=SimpleNamespace(seed=0, choose_by="accuracy"),
         parts=SimpleNamespace(rows=rows, labels=labels, train=train, rounds=tuple(rounds)),
         plan=SimpleNamespace(
             recipe=SimpleNamespace(data=rules or DataRules()), table=SimpleNamespace(rows=rows), audit=audit
@@ -73,33 +74,83 @@ def made_up_case(seed=0, rules=None, learners=None, audit=NO_AUDIT):
         judged_of=lambda name: SimpleNamespace(
             learner=learners[name], candidate=SimpleNamespace(weights="random" if "random" in name else "imagenet")
         ),
-        out_of_fold=lambda name: OutOfFold(train, labels[:TRAIN], logits, folds),
+        out_of_fold=lambda name: OutOfFold(train, labels[:images], logits, folds),
     )
     return case, {rows[place].path for place in wrong}
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_planted_errors_stand_first(seed):
-    case, wrong = made_up_case(seed)
+    case, wrong = made_up_case(seed, wrong=45, images=900)
     doubts, rows = find_doubts(case)
-    assert sum(row.path in wrong for row in rows[: WRONG * 3 // 2]) >= 0.8 * WRONG
-    assert doubts.estimated == pytest.approx(WRONG, abs=15)
-    assert (doubts.candidate, doubts.images, doubts.doubted) == ("best", TRAIN, len(rows))
-    assert len(rows) <= 1.5 * doubts.estimated + 1
-    assert f"About {doubts.estimated} labels of the 300 images" in doubts.sentence
-    labels = {row.path: row.label for row in case.parts.rows[:TRAIN]}
+    assert 15 <= doubts.estimated <= 45
+    assert sum(row.path in wrong for row in rows) >= 0.8 * len(rows)
+    assert (doubts.candidate, doubts.images, doubts.doubted) == ("best", 900, len(rows))
+    assert len(rows) == math.ceil(1.5 * doubts.estimated)
+    assert doubts.estimated_share == doubts.estimated / 900
+    assert doubts.p_value == 1 / 200
+    assert f"At least about {doubts.estimated} labels of the 900 images" in doubts.sentence
+    labels = {row.path: row.label for row in case.parts.rows[:900]}
     assert all(row.label == labels[row.path] and row.suggested in set(CLASSES) - {row.label} for row in rows)
     assert all(0 < row.confidence <= 1 and row.action == "" for row in rows)
 
 
-def test_who_is_no_better_than_the_commonest_class_doubts_nothing():
+@pytest.mark.parametrize("seed", range(3))
+def test_of_clean_labels_a_few_are_worth_a_look_and_no_number_is_given(seed):
+    doubts, rows = find_doubts(made_up_case(seed, wrong=0)[0])
+    assert (doubts.estimated, doubts.estimated_share) == (None, None)
+    assert doubts.p_value > 0.01
+    assert 0 < len(rows) <= 0.015 * TRAIN
+    assert doubts.sentence.startswith("No label of the 300 images that were judged is shown to be wrong: the network's")
+    assert "worth a look" in doubts.sentence
+
+
+def test_who_is_no_better_than_chance_doubts_nothing():
     case, _ = made_up_case()
     said = case.out_of_fold("best")
     shuffled = np.random.default_rng(0).permutation(said.logits)
     case.out_of_fold = lambda name: dataclasses.replace(said, logits=shuffled)
     doubts, rows = find_doubts(case)
-    assert (doubts.doubted, doubts.estimated, rows) == (0, None, ())
+    assert (doubts.doubted, doubts.estimated, doubts.p_value, rows) == (0, None, None, ())
+    assert doubts.sentence.startswith("Labels cannot be judged: the best candidate was not shown to tell the classes")
+
+
+def relabelled(case, labels):
+    """Let the images that validate bear other labels; what was said of them stays."""
+    said = case.out_of_fold("best")
+    rows = tuple(
+        dataclasses.replace(row, label=CLASSES[label]) for row, label in zip(case.parts.rows, labels, strict=False)
+    )
+    case.parts.rows, case.parts.labels = (*rows, *case.parts.rows[TRAIN:]), np.append(labels, np.zeros(TEST, np.int64))
+    case.out_of_fold = lambda name: dataclasses.replace(said, labels=labels)
+
+
+def test_images_of_classes_below_ten_take_no_part():
+    case, _ = made_up_case()
+    labels = case.parts.labels[:TRAIN].copy()
+    small = np.flatnonzero(labels == 2)
+    labels[small[9:]] = case.out_of_fold("best").logits[small[9:], :2].argmax(axis=1)
+    relabelled(case, labels)
+    doubts, rows = find_doubts(case)
+    assert doubts.images == TRAIN - 9
+    assert doubts.sentence.endswith("9 images of classes with fewer than ten could not be judged.")
+    assert {row.label for row in rows} | {row.suggested for row in rows} <= set(CLASSES[:2])
+
+
+@pytest.mark.parametrize("classes", [33, 1])
+def test_small_classes_and_a_single_one_cannot_be_judged(classes):
+    case, _ = made_up_case()
+    said = case.out_of_fold("best")
+    labels = np.arange(TRAIN) % classes if classes > 1 else np.zeros(TRAIN, np.int64)
+    logits = 9.0 * np.eye(max(2, classes))[labels]
+    case.classes = tuple(map(str, range(logits.shape[1])))
+    case.out_of_fold = lambda name: dataclasses.replace(said, labels=labels, logits=logits)
+    doubts, rows = find_doubts(case)
+    assert (doubts.estimated, rows) == (None, ())
+    # of 33 classes three have ten images, the others nine
+    assert doubts.images == (30 if classes > 1 else TRAIN)
     assert doubts.sentence.startswith("Labels cannot be judged")
+    assert "it takes 50, of two classes" in doubts.sentence
 
 
 def test_the_same_case_gives_the_same_doubts():
@@ -110,7 +161,7 @@ def test_without_features_the_probabilities_alone_are_looked_at():
     case, wrong = made_up_case(learners={"tuned": FakeLearner(None)})
     assert neighbour_evidence(case, case.parts.train) is None
     _, rows = find_doubts(case)
-    assert sum(row.path in wrong for row in rows[:30]) >= 0.7 * WRONG
+    assert sum(row.path in wrong for row in rows) >= 0.8 * len(rows) >= 8
 
 
 def test_neighbours_repair_what_a_poor_head_misses():
@@ -119,11 +170,10 @@ def test_neighbours_repair_what_a_poor_head_misses():
     random = np.random.default_rng(0)
     poor = dataclasses.replace(said, logits=said.logits + random.normal(scale=6, size=said.logits.shape))
     evidence = neighbour_evidence(case, said.rows)
-    alone, joined = doubting_probabilities(poor, None), doubting_probabilities(poor, evidence)
+    alone, joined = (doubting_logits(poor.logits, said.labels, one) for one in (None, evidence))
     truth = np.array([row.label for row in case.parts.rows[:TRAIN]])
     right = [(np.array(CLASSES)[said_of.argmax(axis=1)] == truth).mean() for said_of in (alone, joined)]
     assert right[1] > right[0] + 0.1
-    np.testing.assert_allclose(joined.sum(axis=1), 1)
 
 
 def test_evidence_is_of_neighbours_that_the_round_learned_from(monkeypatch):

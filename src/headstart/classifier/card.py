@@ -216,7 +216,7 @@ def _limitations(info: ClassifierInfo, facts: CardFacts) -> Iterator[str]:
     doubts = facts.doubts
     if doubts and doubts.estimated:
         yield (
-            f"Some labels it learned from are probably wrong: about {doubts.estimated:,} of {doubts.images:,} by "
+            f"Some labels it learned from are probably wrong: at least about {doubts.estimated:,} of {doubts.images:,} by "
             "estimate, and it may have learned some of the mistakes."
         )
     if info.thresholds or info.costs:

@@ -176,6 +176,46 @@ class Operating:
 
 
 @dataclass(frozen=True, slots=True)
+class CleanTest:
+    """A finalist on the test images that are not also training images, where the given splits share some.
+
+    Of ``images`` test images ``contaminated`` have an equal or nearly equal image among those learned from; of all
+    others ``right`` are right. ``accuracy`` and ``ci95`` (Wilson) are of those others; None where there are none.
+    """
+
+    candidate: str
+    images: int
+    contaminated: int
+    right: int
+    accuracy: float | None
+    ci95: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Always naming the class that is commonest among the training images, beside the best candidate.
+
+    Attributes:
+        right: of the ``images`` test images would have been right.
+        beaten: the best candidate is right more often on them, by McNemar's mid-p below 5 %.
+        recall: the best candidate's mean recall on them.
+        chance_on_test, chance_out_of_fold: how probable so high a mean recall is for answers that have nothing to do
+            with the images (``evaluation.baseline``); out of fold times the number of candidates, at most 1.
+        informative: one of the two is improbable enough: below 5 % on the test images or 1 % out of fold.
+        decidable: whether right answers alone, all of them, could have been shown to be no chance on the test images.
+    """
+
+    right: int
+    images: int
+    beaten: bool
+    recall: float
+    chance_on_test: float
+    chance_out_of_fold: float
+    informative: bool
+    decidable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class LeakEffect:
     """The test accuracy of the best candidate with and without the test images that were also learned from."""
 
@@ -198,7 +238,7 @@ class Optimism:
             None for one candidate, or where the epoch was chosen on a hold-out, which cannot say what that adds.
         corrected_ci95: of the bootstrap, lower by ``best_epoch``.
         best_epoch: how much higher accuracy is at each fold's own best epoch than at the epoch the other folds would
-            have chosen; None for a hold-out or a solved head.
+            have chosen; None where folds are not scored at their best epochs, for a hold-out or a solved head.
         nested: accuracy of the whole procedure, choice included, on images that had no say in it.
         chosen: who was chosen in each outer fold of the nested cross-validation.
         sentence: the same in words.
@@ -282,9 +322,10 @@ class Combination:
 class LabelDoubts:
     """How many labels of training images are probably wrong; who is in ``doubts.csv``, most doubtful first.
 
-    ``images`` were looked at, ``doubted`` of them stand in the list. ``estimated_share`` of the labels are estimated to
-    be wrong, which is ``estimated`` images; hard images that the candidate mistakes count too. ``candidate`` is the one
-    whose out-of-fold probabilities were used.
+    ``images`` were looked at, ``doubted`` of them stand in the list. At least about ``estimated`` of the labels are
+    wrong, ``estimated_share`` of the images: so many are against the candidate beyond what its own mistakes explain.
+    Both are None where these explain all (``p_value`` above 0.01, the probability of so many if every label is right),
+    or nothing could be judged (``p_value`` None). ``candidate`` is the one whose out-of-fold probabilities were used.
     """
 
     candidate: str
@@ -293,6 +334,7 @@ class LabelDoubts:
     estimated: int | None
     estimated_share: float | None
     sentence: str
+    p_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
