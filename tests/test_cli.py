@@ -46,7 +46,12 @@ BAD_OPTIONS = [
     (["--backbones", "mobilenet:random", "--folds", "3", "--holdout", "0.2"], 2, "exclude each other"),
     (["--backbones", "mobilenet:random", "--optimizer", "adamm"], 2, "Did you mean 'adam'"),
     (["--backbones", "mobilenet:random", "--momentum", "0.9"], 2, "--momentum belongs to sgd"),
-    (["--backbones", "mobilenet:random", "--folds", "40"], 1, "12 images.*Use fewer folds|--folds"),
+    (
+        ["--backbones", "mobilenet:random", "--min-images-per-class", "20"],
+        1,
+        "Fewer than two classes of .* 12 or fewer",
+    ),
+    (["--backbones", "mobilenet:random", "--min-images-per-class", "-1"], 2, "--min-images-per-class must be between"),
     (["--backbones", "mobilenet:random", "--group-by", "("], 2, "regular expression"),
     (["--backbones", "mobilenet", "--weights-dir", "nowhere"], 1, "no weights folder nowhere"),
     (["--no-such-option"], 2, "No such option"),
@@ -62,6 +67,73 @@ def test_bad_options_say_so_in_one_line_and_write_nothing(headstart, photos, tmp
     assert len([line for line in error.splitlines() if line.startswith("Error")]) == 1
     assert out == ""
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def no_weights(monkeypatch, tmp_path):
+    """No weights in any place that is looked at; whether somebody sits at the terminal is what this returns sets."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return lambda answers: monkeypatch.setattr(cli, "_at_terminal", lambda: answers)
+
+
+@pytest.mark.parametrize("extra", [[], ["--quiet"], ["--json"], ["--weights-dir", "weights"]])
+def test_without_any_weights_compare_says_how_to_get_some(headstart, photos, tmp_path, no_weights, extra):
+    (tmp_path / "weights").mkdir()
+    no_weights(answers=bool({"--quiet", "--json"} & set(extra)))
+    status, out, error = headstart("compare", photos, *extra)
+    place = f"{'weights and ' if '--weights-dir' in extra else ''}{tmp_path / 'keras' / 'models'}"
+    message = (
+        f"No pretrained weights were found (in {place}). Fetch some: headstart weights fetch mobilenet mobilenet_v2; "
+        "or name the folder where they lie with --weights-dir or HEADSTART_WEIGHTS; or train a small network from "
+        "scratch: --backbones small_cnn."
+    )
+    assert status == 1
+    assert message in (out + error).replace("\\/", "/")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("answer", [b"\n", b"n\n"])
+def test_at_a_terminal_weights_are_offered_and_may_be_refused(headstart, photos, no_weights, monkeypatch, answer):
+    no_weights(answers=True)
+    monkeypatch.setattr("headstart.backbones.weights.fetch", lambda *a, **o: pytest.fail("nobody said yes"))
+    status, _, error = headstart("compare", photos, listed=answer)
+    assert status == 1
+    assert "Fetch MobileNet and MobileNetV2 (22 MB) now? [y/N]" in error
+    assert "Error: No pretrained weights were found" in error
+
+
+def test_at_a_terminal_compare_goes_on_after_fetching(headstart, photos, no_weights, monkeypatch):
+    from headstart.backbones import weights
+
+    no_weights(answers=True)
+    fetched, compared = [], []
+
+    def fetch(row, *, weights_dir):
+        fetched.append(row.name)
+        return weights.WeightsFile(row.name, Path("kept"), "", "", "", checked=True)
+
+    def compare(data, settings, **others):
+        compared.append(data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(weights, "fetch", fetch)
+    monkeypatch.setattr("headstart.api.compare", compare)
+    headstart("compare", photos, listed=b"y\n")
+    assert (fetched, compared) == (["mobilenet", "mobilenet_v2"], [photos])
+
+
+def test_a_download_that_fails_is_one_clear_line(headstart, photos, no_weights, monkeypatch):
+    import keras
+
+    def unreachable(**others):
+        raise Exception("URL fetch failure on https://somewhere: None -- no route to host\nmore")
+
+    no_weights(answers=True)
+    monkeypatch.setattr(keras.applications, "MobileNet", unreachable)
+    status, _, error = headstart("compare", photos, listed=b"y\n")
+    assert status == 1
+    [line] = [line for line in error.splitlines() if "Error: " in line]
+    assert line.endswith("The download failed: URL fetch failure on https://somewhere: None -- no route to host")
 
 
 def test_missing_weights_name_the_file_and_the_ways_to_get_it(headstart, photos, tmp_path):
@@ -258,7 +330,7 @@ def test_an_audit_lists_what_a_study_would_refuse(headstart, photos, tmp_path):
     table = write_csv(tmp_path / "list.csv", rows)
     status, out, _ = headstart("audit", table, "--quiet")
     assert status == 0 and "photos/dog/gone.png: cannot be read: No such file" in out
-    status, _, err = headstart("compare", table, "--quiet")
+    status, _, err = headstart("compare", table, "--backbones", "small_cnn", "--quiet")
     assert status == 1 and "1 of 3 files do not exist" in err
 
 

@@ -23,12 +23,6 @@ from headstart.study.settings import Settings, recipe_from
 __all__ = ["CandidateLayers", "Result", "Settings", "compare", "demo", "describe", "read_recipe", "run"]
 
 
-NO_WEIGHTS = (
-    "No pretrained weights were found, so only small_cnn runs, from scratch. Get some with `headstart weights fetch "
-    "mobilenet mobilenet_v2 resnet50`, or name a folder with --weights-dir."
-)
-
-
 SIGMOID = (
     "A sigmoid output is meant for images that may belong to several classes. Here each has one: the sigmoids are "
     "divided by their sum, and a softmax output would serve better."
@@ -81,8 +75,6 @@ def compare(
     recipe = recipe_from(settings, weights_dir=folder)
     table = read_table(data, rules=recipe.data, progress=progress, cache=storage.cache_folder())
     plan = make_plan(table, recipe, weights_dir=folder, folds_asked=settings.folds is not None)
-    if not settings.backbones and not any(one.weights == "imagenet" for one in recipe.candidates):
-        progress.say(NO_WEIGHTS)
     return execute(plan, out=out, fresh=fresh, progress=progress)
 
 

@@ -117,6 +117,8 @@ def compare(
     from headstart import api
 
     progress = _progress(quiet or as_json)
+    if not settings["backbones"] and not quiet and not as_json:
+        _offer_weights(weights_dir)
     result = api.compare(
         data, api.Settings(**settings), weights_dir=weights_dir, out=out, fresh=fresh, progress=progress
     )
@@ -661,6 +663,25 @@ def _progress(quiet: bool) -> Progress:
     from headstart.terminal import make_progress
 
     return make_progress(quiet=quiet)
+
+
+def _at_terminal() -> bool:
+    """Tell whether somebody reads questions and can answer them."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _offer_weights(weights_dir: Path | None) -> None:
+    """Where no pretrained weights are found, ask whether to fetch some, if somebody is there to answer."""
+    from headstart.backbones import catalog, weights
+
+    if not _at_terminal() or weights.found(weights_dir=weights_dir):
+        return
+    rows = [catalog.find(name) for name in weights.FIRST]
+    names, size = " and ".join(row.title for row in rows), sum(row.parameters for row in rows) * 4 / 1e6
+    click.echo("No pretrained weights were found.", err=True)
+    if click.confirm(f"Fetch {names} ({size:.0f} MB) now?", err=True):
+        for row in rows:
+            click.echo(weights.fetch(row, weights_dir=weights_dir).path, err=True)
 
 
 def _show_result(result: Result, *, as_json: bool, quiet: bool) -> None:

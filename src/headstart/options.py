@@ -112,7 +112,7 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
         callback=_names,
         default="",
         help="Names from `headstart backbones`, commas between; NAME:random for random weights.  "
-        "[default: every one whose weights are found, and small_cnn]",
+        "[default: every one whose weights are found, and small_cnn beside them]",
     ),
     click.option(
         "--learning-rates", callback=_numbers(float, "1e-2,1e-3"), default="", help="[default: 1e-2,1e-3,1e-4,1e-5]"
@@ -173,6 +173,8 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
         "drop, relabel or keep.",
     ),
     click.option("--limit", type=int, default=0, help="Learn from so many images at most.  [default: all]"),
+    _number("--min-images-per-class", 0, "Leave out classes with fewer images to learn from."),
+    click.option("--pool", is_flag=True, help="Ignore given splits: put all images together and cut anew."),
     click.option("--random-control", is_flag=True, help="Also run every pretrained backbone with random weights."),
     click.option("--nested", is_flag=True, help="Also judge the choice of the best, by nested cross-validation."),
     click.option("--learning-curve", is_flag=True, help="Also show what fewer images give and more would bring."),

@@ -117,11 +117,14 @@ def test_small_images_among_large_ones_are_warned_of(flowers, photograph):
     assert "7 images with a side below 64 pixels, far smaller than the others." in audit(read_table(flowers)).warnings
 
 
-def test_a_clean_even_folder_has_nothing_to_say(flowers):
+def test_a_clean_even_folder_has_nothing_to_say(flowers, save):
+    for index in range(3):
+        save(flowers / "daisy" / f"more{index}.png", 1000 + index)
+        save(flowers / "rose" / f"more{index}.png", 2000 + index)
     table = read_table(flowers)
     found = audit(table, split_table(table, Protocol(kind="holdout")))
     assert (found.set_aside, found.exact_duplicates, found.label_conflicts, found.leaks, found.warnings) == ((),) * 5
-    assert {split: sum(counts.values()) for split, counts in found.counts.items()} == {"train": 5, "test": 2}
+    assert {split: sum(counts.values()) for split, counts in found.counts.items()} == {"train": 10, "test": 3}
 
 
 def test_uneven_classes_and_empty_folders_are_warned_of(flowers, save):
@@ -132,4 +135,30 @@ def test_uneven_classes_and_empty_folders_are_warned_of(flowers, save):
     assert audit(table, split_table(table, Protocol(kind="holdout"))).warnings == (
         "The folder tulip holds no images and was left out.",
         "The classes are uneven: 'daisy' has 24 images, 'rose' only 3. Look at the balanced accuracy.",
+        "Fewer than 5 images of a class (rose: 3): they cannot validate in every fold, and what is said of such a "
+        "class rests on one or two of them.",
     )
+
+
+def test_a_class_of_one_image_is_warned_of(flowers, save):
+    save(flowers / "tulip" / "alone.png", 5000)
+    assert audit(read_table(flowers)).warnings == (
+        "One image in all of tulip: nothing would be left to judge such a class by, so a study refuses. Add images, or "
+        "leave such classes out with --min-images-per-class 2.",
+        "Fewer than 5 images of a class (daisy: 4, rose: 3): they cannot validate in every fold, and what is said of "
+        "such a class rests on one or two of them.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "protocol", "splits"),
+    [
+        (("train", "validation"), Protocol(), ("train", "test")),
+        (("train", "validation"), Protocol(kind="holdout"), ("train", "validation")),
+    ],
+)
+def test_leaks_into_given_validation_images_count_as_what_these_are_used_for(row, table, given, protocol, splits):
+    rows = [row(f"{part}/{label}/{i}", label, split=part) for part in given for label in "ab" for i in range(6)]
+    rows += [row(f"{part}/a/leak", "a", split=part, group="g", content="leak") for part in given]
+    data = table(rows)
+    assert [leak.splits for leak in audit(data, split_table(data, protocol)).leaks] == [splits]

@@ -21,7 +21,7 @@ def test_removed_images_are_set_aside_and_counted(flowers, save):
     assert [(one.path, one.reason) for one in found.set_aside] == [
         ("daisy/0.png", "removed by list"), ("rose/1.png", "removed by list"),
     ]  # fmt: skip
-    assert found.warnings == ("2 files set aside (daisy/0.png: removed by list, rose/1.png: removed by list).",)
+    assert found.warnings[0] == "2 files set aside (daisy/0.png: removed by list, rose/1.png: removed by list)."
 
 
 def test_removed_images_are_not_even_opened(flowers):
@@ -195,3 +195,79 @@ def test_grey_files_become_colour_by_repeating(flowers):
     (row,) = [row for row in table.rows if row.path == "daisy/grey.png"]
     pixels = decode.load(table.encoded(row), decode.Resize(8, 8))
     np.testing.assert_array_equal(pixels, np.repeat(grey[:, :, None], 3, axis=2))
+
+
+@pytest.fixture
+def uneven(flowers, save):
+    """Return a folder with 4 daisies, 3 roses, 2 tulips (one more is unreadable) and an oak."""
+    for path, seed in (("oak/0.png", 500), ("tulip/0.png", 600), ("tulip/1.png", 601)):
+        save(flowers / path, seed)
+    (flowers / "tulip" / "bad.png").write_text("words")
+    return flowers
+
+
+def test_small_classes_are_left_out_whole_and_said(uneven):
+    table = read_table(uneven, rules=DataRules(min_images_per_class=3))
+    assert table.counts == {"daisy": 4, "rose": 3}
+    assert {row.label for row in table.rows} == {"daisy", "rose"} == set(table.classes)
+    assert set(table.facts) == {row.path for row in table.rows}
+    assert table.notes == ("2 classes were left out, with fewer than 3 images to learn from (oak: 1, tulip: 2).",)
+    assert split_table(table, Protocol()).test.size == 2
+
+
+def test_a_class_of_one_image_is_refused_until_it_is_left_out(uneven):
+    with pytest.raises(DataError, match="Class 'oak' has one image in all"):
+        split_table(read_table(uneven), Protocol())
+    table = read_table(uneven, rules=DataRules(min_images_per_class=2))
+    assert table.notes == ("1 class was left out, with fewer than 2 images to learn from (oak: 1).",)
+    assert len(split_table(table, Protocol()).rounds) >= 2
+
+
+def test_a_class_without_a_readable_image_can_be_left_out(flowers):
+    (flowers / "tulip").mkdir()
+    (flowers / "tulip" / "bad.png").write_text("words")
+    with pytest.raises(DataError, match="'tulip' has no readable image"):
+        read_table(flowers)
+    assert read_table(flowers, rules=DataRules(min_images_per_class=1)).classes == ("daisy", "rose")
+
+
+def test_given_test_images_do_not_make_a_class_large(tmp_path, save):
+    for split, label, count in (("train", "a", 6), ("train", "b", 6), ("train", "c", 1), ("test", "c", 5)):
+        for index in range(count):
+            save(tmp_path / "data" / split / label / f"{index}.png", hash((split, label, index)) % 2**32)
+    for label in "ab":
+        save(tmp_path / "data" / "test" / label / "0.png", ord(label))
+    table = read_table(tmp_path / "data", rules=DataRules(min_images_per_class=2))
+    assert (table.classes, len(table.rows)) == (("a", "b"), 14)
+    pooled = read_table(tmp_path / "data", rules=DataRules(min_images_per_class=2, pool=True))
+    assert pooled.counts == {"a": 7, "b": 7, "c": 6}
+
+
+def test_classes_that_are_all_too_small_are_an_error(uneven):
+    with pytest.raises(DataError, match=r"Fewer than two classes of .* the others have 3 or fewer\. Use a smaller"):
+        read_table(uneven, rules=DataRules(min_images_per_class=4))
+
+
+def test_a_pool_forgets_the_given_splits_and_says_from_where_its_images_come(tmp_path, save):
+    for split, count in (("train", 9), ("val", 4), ("test", 3)):
+        for label in "ab":
+            for index in range(count):
+                save(tmp_path / "data" / split / label / f"{index}.png", len(split) * 1000 + ord(label) * 10 + index)
+    save(tmp_path / "data" / "test" / "a" / "copy.bmp", 5000 + 970)
+    table = read_table(tmp_path / "data", rules=DataRules(pool=True))
+    assert table.notes == (
+        "The given splits were put together, to be cut anew: 18 train, 8 validation, 7 test images.",
+    )
+    assert {row.split for row in table.rows} == {""}
+    splits = split_table(table, Protocol())
+    assert {row.path.split("/")[0] for row in splits.rows if row.split == "test"} > {"train"}
+    twins = {row.split for row in splits.rows if row.path in ("train/a/0.png", "test/a/copy.bmp")}
+    assert len(twins) == 1
+    assert audit(table, splits).leaks == ()
+    assert len(audit(read_table(tmp_path / "data")).leaks) == 1
+
+
+def test_a_pool_without_given_splits_says_that_it_changed_nothing(flowers):
+    table = read_table(flowers, rules=DataRules(pool=True))
+    assert table.notes == ("--pool changed nothing: no splits are given.",)
+    assert table.fingerprint == read_table(flowers).fingerprint

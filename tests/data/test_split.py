@@ -241,23 +241,29 @@ def test_given_train_and_test(row, table, kind):
     assert splits.train.tolist() == list(range(40))
 
 
-def test_given_train_and_validation(row, table):
-    splits = split_table(table(given(row, "train", "validation")), Protocol())
+@pytest.mark.parametrize("folds_asked", [False, True])
+def test_given_validation_without_test_is_the_sealed_test_set(row, table, folds_asked):
+    splits = split_table(table(given(row, "train", "validation")), Protocol(folds=3), folds_asked=folds_asked)
     check_partition(splits)
-    assert splits.validation.tolist() == list(range(40, 80))
+    assert (splits.kind, splits.folds, splits.validation.size) == ("folds", 3, 0)
+    assert splits.train.tolist() == list(range(40))
+    assert splits.test.tolist() == list(range(40, 80))
+    assert splits.notes == (
+        "The given validation images are the sealed test set; candidates are judged by folds of the training images. "
+        "--pool puts all together and cuts anew.",
+    )
+
+
+def test_given_validation_is_the_holdout_where_one_is_asked_for(row, table):
+    splits = split_table(table(given(row, "train", "validation")), Protocol(kind="holdout"))
+    check_partition(splits)
+    (round_,) = splits.rounds
+    assert round_.validation.tolist() == splits.validation.tolist() == list(range(40, 80))
     assert labels(splits, splits.test).keys() == {"a", "b"}
     assert splits.notes == (
         f"A test set of {splits.test.size} of 80 images was cut from the training images, "
         "because no test images were given.",
     )
-
-
-def test_given_train_and_validation_with_folds(row, table):
-    splits = split_table(table(given(row, "train", "validation")), Protocol(folds=3), folds_asked=True)
-    check_partition(splits)
-    assert splits.validation.size == 0
-    assert {splits.rows[index].path.split("/")[0] for index in splits.train} == {"train", "validation"}
-    assert len(splits.notes) == 2
 
 
 def test_a_cut_test_set_shares_no_group_with_given_validation(row, table):
@@ -266,7 +272,7 @@ def test_a_cut_test_set_shares_no_group_with_given_validation(row, table):
         row(f"{split}/{i}", "a", group=f"g{i}", split=split) for i in range(20) for split in ("train", "validation")
     ]
     for seed in range(5):
-        splits = split_table(table(rows), Protocol(seed=seed))
+        splits = split_table(table(rows), Protocol(seed=seed, kind="holdout"))
         assert not {splits.rows[index].group for index in splits.test} - {""}
 
 
@@ -281,20 +287,132 @@ def test_classes_missing_in_the_given_test_set_are_noted(row, table):
     assert split_table(table(rows), Protocol(folds=2)).notes == ("The test images show no b.",)
 
 
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.37])
+def test_test_shares_of_small_sets_are_right_to_one_image(row, table, fraction):
+    counts = {"a": 3, "b": 6, "c": 29, "d": 111, "e": 400}
+    for seed in range(20):
+        splits = split_table(table(many(row, counts)), Protocol(seed=seed, test_fraction=fraction))
+        check_partition(splits)
+        tested, trained = labels(splits, splits.test), labels(splits, splits.train)
+        for label, count in counts.items():
+            assert abs(tested[label] - fraction * count) <= 1 + 1e-9
+            for round_ in splits.rounds:
+                assert abs(labels(splits, round_.validation)[label] - trained[label] / 5) <= 1 + 1e-9
+
+
+def test_pictures_under_two_labels_count_in_the_share_of_the_test_set(row, table):
+    rows = many(row, {"a": 60, "b": 60})
+    for i in range(40):
+        rows += [row(f"{label}/t{i}", label, group=f"t{i}", content=f"t{i}") for label in "ab"]
+    for seed in range(5):
+        splits = split_table(table(rows), Protocol(seed=seed))
+        assert abs(labels(splits, splits.test)["b"] - 12) <= 1
+        assert abs(labels(splits, splits.test)["a"] - 28) <= 1  # the 80 twins are units of class a
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+@pytest.mark.parametrize("classes", [2, 5, 29])
+@pytest.mark.parametrize("kind", ["folds", "holdout"])
+def test_few_images_of_every_class(row, table, count, classes, kind):
+    counts = {f"c{i:02}": count for i in range(classes)}
+    for seed in range(8):
+        splits = split_table(table(many(row, counts)), Protocol(kind=kind, seed=seed, repeats=2))
+        check_small(splits, counts)
+        tested = labels(splits, splits.test)
+        if count == 2:
+            assert splits.test.size == max(1, int(0.2 * 2 * classes + 0.5))
+        else:
+            assert set(tested) == set(counts)
+            assert set(tested.values()) <= ({1} if kind == "folds" else {1, 2} if count == 5 else {1})
+
+
+def check_small(splits, counts):
+    """Every training holds every class, no round validates nothing, and every class with two units is validated."""
+    train = labels(splits, splits.train)
+    for round_ in splits.rounds:
+        assert set(labels(splits, round_.train)) == set(counts)
+        assert round_.validation.size > 0
+        assert set(round_.train.tolist()) | set(round_.validation.tolist()) == set(splits.train.tolist())
+        assert not set(round_.train.tolist()) & set(round_.validation.tolist())
+    for repeat in {one.repeat for one in splits.rounds}:
+        mine = [one for one in splits.rounds if one.repeat == repeat]
+        assert [one.fold for one in mine] == list(range(len(mine)))
+        validated = sum((labels(splits, one.validation) for one in mine), Counter())
+        if splits.kind == "folds":
+            assert len(mine) >= 2
+            assert validated == {label: count for label, count in train.items() if count > 1}
+            for label in validated:
+                places = sum(labels(splits, one.validation)[label] > 0 for one in mine)
+                assert places == min(train[label], 5)
+        else:
+            assert {label for label, count in train.items() if count > 1} == set(validated)
+
+
+def test_small_classes_beside_large_ones(row, table):
+    counts = {"a": 200, "b": 2, "c": 3, "d": 5}
+    given_one = 0
+    for seed in range(40):
+        splits = split_table(table(many(row, counts)), Protocol(seed=seed))
+        check_small(splits, counts)
+        tested = labels(splits, splits.test)
+        assert (splits.folds, tested["c"], tested["d"]) == (5, 1, 1)
+        asked, without = 42, tested["a"] + 2
+        assert tested["b"] == (without < asked)
+        given_one += tested["b"]
+    assert 0 < given_one < 40
+
+
+def test_what_is_said_of_small_classes(row, table):
+    splits = split_table(table(many(row, {"a": 2, "b": 2})), Protocol())
+    absent, single = ("a", "b") if labels(splits, splits.test)["b"] else ("b", "a")
+    assert splits.notes == (
+        "A test set of 1 of 4 images was cut from the training images.",
+        f"The test images show no {absent}.",
+        "2 folds instead of 5: the others would have no image to validate with.",
+        f"Always trained on and never validated, with a single training image or group: {single}.",
+    )
+
+
+def test_a_class_of_one_training_image_with_given_test_images_is_always_trained_on(row, table):
+    rows = many(row, {"a": 1, "b": 9}, split="train") + many(row, {"a": 3, "b": 3}, split="test")
+    splits = split_table(table(rows), Protocol())
+    assert splits.folds == 5
+    assert all(0 in round_.train for round_ in splits.rounds)
+    assert splits.notes == ("Always trained on and never validated, with a single training image or group: a.",)
+
+
+def test_a_class_that_is_one_group_is_always_trained_on_and_said(row, table):
+    rows = many(row, {"b": 30, "c": 30}) + [row(f"{i}", "a", group="g") for i in range(10)]
+    splits = split_table(table(rows), Protocol())
+    assert all(set(range(60, 70)) <= set(round_.train.tolist()) for round_ in splits.rounds)
+    assert splits.notes[1:] == (
+        "The test images show no a.",
+        "Always trained on and never validated, with a single training image or group: a.",
+    )
+
+
 @pytest.mark.parametrize(
-    ("counts", "protocol", "message"),
+    ("counts", "message"),
     [
-        ({"a": 30, "b": 4}, Protocol(), r"class 'b' \(4 images\): 5 folds and a test set need at least 6 images per "
-                                        r"class. Use --folds 3 or --holdout 0.2, add images, or leave the class out.$"),
-        ({"a": 3, "b": 4}, Protocol(), r"class 'a' \(3 images\), 'b' \(4 images\): .* Use --folds 2 or"),
-        ({"a": 30, "b": 2}, Protocol(), r"'b' \(2 images\): .* per class. Add images, or leave the class out"),
-        ({"a": 30, "b": 2}, Protocol(kind="holdout"), r"a hold-out and a test set need at least 3 images"),
+        ({"a": 30, "b": 1}, r"Class 'b' has one image in all: .* leave such classes out: --min-images-per-class 2 "),
+        ({"a": 1, "b": 9, "c": 1}, r"Each of the classes 'a', 'c' has one image in all"),
     ],
-)  # fmt: skip
-def test_classes_that_are_too_small(row, table, counts, protocol, message):
+)
+@pytest.mark.parametrize("kind", ["folds", "holdout"])
+def test_a_class_of_one_image_is_refused_with_the_way_out(row, table, counts, message, kind):
     with pytest.raises(DataError, match=message) as error:
-        split_table(table(many(row, counts)), protocol)
+        split_table(table(many(row, counts)), Protocol(kind=kind))
     assert "\n" not in str(error.value)
+
+
+def test_without_anything_to_validate_with_there_is_no_study(row, table):
+    rows = many(row, {"a": 1, "b": 1}, split="train") + many(row, {"a": 3, "b": 3}, split="test")
+    for kind in ("folds", "holdout"):
+        with pytest.raises(DataError, match="Nothing is left to validate with: every class has a single"):
+            split_table(table(rows), Protocol(kind=kind))
+    rows = [row(f"{i}", "ab"[i % 2], group="gh"[i % 2]) for i in range(20)]
+    with pytest.raises(DataError, match="No test set can be cut"):
+        split_table(table(rows), Protocol())
 
 
 def test_the_smallest_class_that_suffices(row, table):
@@ -308,8 +426,9 @@ def test_the_smallest_class_that_suffices(row, table):
 
 def test_groups_count_not_images(row, table):
     rows = many(row, {"b": 30}) + [row(f"{i}", "a", group=f"g{i % 3}") for i in range(30)]
-    with pytest.raises(DataError, match=r"'a' \(30 images in 3 groups\): .* need at least 6 groups per class"):
-        split_table(table(rows), Protocol())
+    splits = split_table(table(rows), Protocol())
+    assert labels(splits, splits.test)["a"] == 10
+    assert sorted(labels(splits, round_.validation)["a"] for round_ in splits.rounds) == [0, 0, 0, 10, 10]
 
 
 def test_given_splits_without_what_is_needed(row, table):

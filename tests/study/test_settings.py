@@ -3,7 +3,7 @@
 import pytest
 
 from headstart.backbones import catalog
-from headstart.errors import UsageError
+from headstart.errors import UsageError, WeightsError
 from headstart.study.settings import Settings, recipe_from
 from headstart.study.tuning import tuned_layers
 
@@ -63,8 +63,21 @@ def plain(settings):
         ({"schedule_factor": -1.0}, "--schedule-factor must be"),
         ({"class_weights": "even"}, "--class-weights must be one of"),
         ({"limit": -5}, "--limit must be between"),
+        ({"min_images_per_class": -1}, "--min-images-per-class must be between"),
     ],
 )
 def test_bad_settings_are_named_as_options(changes, message):
     with pytest.raises(UsageError, match=message):
         recipe_from(Settings(backbones=("mobilenet",), learning_rates=(1e-3,), **changes))
+
+
+def test_without_backbones_and_weights_there_is_no_recipe(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"No pretrained weights were found .* --backbones small_cnn"):
+        recipe_from(Settings())
+    assert recipe_from(Settings(backbones=("small_cnn",))).candidates
+
+
+def test_what_is_done_with_splits_and_small_classes_stands_in_the_data_rules():
+    rules = recipe_from(Settings(backbones=("small_cnn",), min_images_per_class=3, pool=True)).data
+    assert (rules.min_images_per_class, rules.pool) == (3, True)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 ENVIRONMENT_VARIABLE = "HEADSTART_WEIGHTS"
 INDEX = "weights.json"
 
+FIRST = ("mobilenet", "mobilenet_v2")
+"""Small and good: what to fetch where nothing is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
@@ -126,6 +129,23 @@ def status(backbones: Iterable[Backbone] = (), *, weights_dir: Path | None = Non
     rows = tuple(backbones) or tuple(CATALOG.values())
     folder(weights_dir)
     return tuple(_status(row, weights_dir) for row in rows if row.pretrained)
+
+
+def found(*, weights_dir: Path | None = None) -> list[WeightsFile]:
+    """Return the weights that are there, in the order of the catalogue; raises WeightsError as ``locate`` does."""
+    files = (locate(row, weights_dir=weights_dir) for row in CATALOG.values() if row.pretrained)
+    return [file for file in files if file]
+
+
+def none_found(weights_dir: Path | None) -> str:
+    """Return what to say where no pretrained weights are found at all."""
+    place = folder(weights_dir)
+    looked = f"{place} and " if place else ""
+    return (
+        f"No pretrained weights were found (in {looked}{_keras_cache()}). Fetch some: headstart weights fetch "
+        f"{' '.join(FIRST)}; or name the folder where they lie with --weights-dir or {ENVIRONMENT_VARIABLE}; or train a "
+        "small network from scratch: --backbones small_cnn."
+    )
 
 
 def load(model: keras.Model, file: WeightsFile) -> None:

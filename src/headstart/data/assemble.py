@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from headstart.data.facts import Facts
 from headstart.data.groups import Member, group_ids
-from headstart.data.listing import Entry, Listing, shown
+from headstart.data.listing import SPLITS, Entry, Listing, shown
 from headstart.data.rules import corrected_labels, label_of, merged_labels
 from headstart.data.subset import limited
 from headstart.data.table import ImageRow, ImageTable, NearGroup, natural_order
@@ -32,21 +32,25 @@ def assemble(
     """Return the image table of a listing and the facts of its entries, in the same order.
 
     Groups are made from the labels as found; classes bear the names of ``rules.class_names``, and images with a
-    corrected label that one. ``near`` are the groups of near duplicates; those that are joined are never split.
-    Without ``strict``, what no study can learn from is noted and not refused, if there is a readable image at all.
+    corrected label that one. ``near`` are the groups of near duplicates; those that are joined are never split. Classes
+    below ``rules.min_images_per_class`` are no part of the table, and ``rules.pool`` forgets the given splits. Without
+    ``strict``, what no study can learn from is noted and not refused, if there is a readable image at all.
 
     Raises:
-        DataError: there is no readable image at all or in a class, or there is only one class.
+        DataError: there is no readable image at all or in a class, or there is only one class (left).
         UsageError: ``rules.limit`` is below the number of classes.
     """
     pairs = sorted(zip(listing.entries, facts, strict=True), key=lambda pair: pair[0].path)
     readable = [(entry, fact) for entry, fact in pairs if not fact.reason]
     groups = _groups(readable, rules.group_by, near)
-    rows = tuple(_row(entry, fact, label_of(entry, rules), groups.get(entry.path, "")) for entry, fact in pairs)
-    classes, problem = _classes(rows, listing.location)
+    found = tuple(_row(entry, fact, label_of(entry, rules), groups.get(entry.path, "")) for entry, fact in pairs)
+    rows = tuple(replace(row, split="") for row in found) if rules.pool else found
+    within = limited(rows, rules.limit)
+    small = _small_classes(within, rules.min_images_per_class)
+    kept = tuple(row for row in within if row.label not in small)
+    classes, problem = _classes(kept, listing.location, small)
     if problem and strict:
         raise DataError(problem)
-    kept = limited(rows, rules.limit)
     images = {entry.path: fact.image for entry, fact in readable if fact.image}
     return ImageTable(
         location=listing.location,
@@ -56,7 +60,12 @@ def assemble(
         source=listing.source,
         facts={row.path: images[row.path] for row in kept if row.ok},
         near=_within(near, kept),
-        notes=(*listing.notes, *([problem] if problem else []), *_notes(listing, rules, rows, kept)),
+        notes=(
+            *listing.notes,
+            *([problem] if problem else []),
+            *_notes(listing, rules, found, within),
+            *_left_out(small, rules.min_images_per_class),
+        ),
     )
 
 
@@ -66,10 +75,35 @@ def _notes(listing: Listing, rules: DataRules, rows: tuple[ImageRow, ...], kept:
     yield from corrected_labels(listing, rules)
     if rules.group_by and not any(row.group for row in rows):
         yield f"--group-by {rules.group_by} joined no images."
+    if rules.pool:
+        yield _pooled(rows)
     if len(kept) < len(rows):
         beyond = len(rows) - len(kept)
         there = beyond + rules.limit
         yield f"{beyond:,} of {there:,} images to learn from were left out: the limit is {rules.limit:,}."
+
+
+def _pooled(rows: Sequence[ImageRow]) -> str:
+    """Say from which given splits the images come."""
+    counts = Counter(row.split for row in rows if row.ok)
+    if not any(counts):
+        return "--pool changed nothing: no splits are given."
+    given = ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if counts[split])
+    return f"The given splits were put together, to be cut anew: {given} images."
+
+
+def _small_classes(rows: Sequence[ImageRow], least: int) -> dict[str, int]:
+    """Return the classes with fewer than ``least`` images to learn from, and how many they have."""
+    counts = dict.fromkeys(natural_order(row.label for row in rows if row.label), 0)
+    counts |= Counter(row.label for row in rows if row.ok and row.split != "test")
+    return {name: count for name, count in counts.items() if count < least}
+
+
+def _left_out(small: Mapping[str, int], least: int) -> Iterator[str]:
+    if small:
+        named = shown([f"{name}: {count}" for name, count in small.items()], 10)
+        noun = "class was" if len(small) == 1 else "classes were"
+        yield f"{len(small)} {noun} left out, with fewer than {least} images to learn from ({named})."
 
 
 def _groups(readable: list[tuple[Entry, Facts]], group_by: str, near: Sequence[NearGroup]) -> dict[str, str]:
@@ -106,12 +140,20 @@ def _row(entry: Entry, fact: Facts, label: str, group: str) -> ImageRow:
     return ImageRow(entry.path, label, fact.sha256, width, height, status, fact.reason, group, entry.split)
 
 
-def _classes(rows: tuple[ImageRow, ...], location: str) -> tuple[tuple[str, ...], str]:
-    """Return the classes in natural order, and what keeps a study from learning them, if anything."""
+def _classes(rows: tuple[ImageRow, ...], location: str, small: Mapping[str, int]) -> tuple[tuple[str, ...], str]:
+    """Return the classes in natural order, and what keeps a study from learning them, if anything.
+
+    ``small`` are the classes that were left out, with their numbers of images.
+    """
     classes = natural_order(row.label for row in rows if row.label)
     counts = Counter(row.label for row in rows if row.ok)
     bad = [row for row in rows if not row.ok]
     example = f"for example {bad[0].path}: {bad[0].reason}" if bad else ""
+    if small and len(counts) < 2:
+        raise DataError(
+            f"Fewer than two classes of {location} have enough images to learn from; the others have "
+            f"{max(small.values())} or fewer. Use a smaller --min-images-per-class, or add images."
+        )
     if not counts:
         raise DataError(f"None of the {len(rows)} files in {location} is a readable image ({example}).")
     if lost := [name for name in classes if not counts[name]]:

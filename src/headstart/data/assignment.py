@@ -3,9 +3,9 @@
 Every unit (a group, or an image alone) has a position in 0..1, a hash of the seed, the purpose and its own content. The
 parts are intervals of that line. So where a unit goes depends on nothing but itself, and stays when images are added.
 The price: shares are right on average only, since a function of each image alone cannot count the others. A part may
-therefore differ from its share by the larger of one image and 30 % of the share. Beyond that, or where a part would be
-empty, the fewest units that mend it move from the fullest part to the emptiest, those nearest to a boundary first. In a
-class of several hundred images nothing has to move; in a small one a few do.
+therefore differ from its share by the larger of one image and a tolerance. Beyond that, or where a part would be empty,
+the fewest units that mend it move from the fullest part to the emptiest, those nearest to a boundary first. In a class
+of several hundred images nothing has to move; in a small one, or without a tolerance, a few do.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ from itertools import accumulate
 
 TOLERANCE = 0.3
 """How far the images of a part may be from its share, as a fraction of the share; one image is always allowed."""
+
+SMALL_SET = 1000
+"""Below so many images in all the tolerance is 0: the share counts more than that images stay put."""
+
+ROUNDING = 1e-9
+"""So that a share of 3.0000000000000004 images is one of 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +47,35 @@ def position(key: str, *, seed: int, purpose: str) -> float:
 
 
 def assign(
-    units: Sequence[Unit], fractions: Sequence[float], *, minimum: Sequence[int], seed: int, purpose: str
+    units: Sequence[Unit],
+    fractions: Sequence[float],
+    *,
+    minimum: Sequence[int],
+    seed: int,
+    purpose: str,
+    tolerance: float = TOLERANCE,
 ) -> list[int]:
     """Return the part of every unit of one class.
 
     ``fractions`` are the parts' shares of the images, with sum 1; ``minimum`` is the least number of units in each part
-    where there are enough. The result does not depend on the order of the units.
+    where there are enough. Units of several images may break the ``tolerance``, as little as one move or one exchange
+    at a time can make it. The result does not depend on the order of the units.
     """
     order = sorted(range(len(units)), key=lambda index: units[index].key)
     edges = list(accumulate(fractions))[:-1]
     line = [position(units[index].key, seed=seed, purpose=purpose) for index in order]
+    shares = [fraction * sum(unit.size for unit in units) for fraction in fractions]
     stratum = _Stratum(
         sizes=[units[index].size for index in order],
-        line=line,
-        edges=edges,
-        parts=[bisect_right(edges, place) for place in line],
-        shares=[fraction * sum(unit.size for unit in units) for fraction in fractions],
+        distances=[min(abs(place - edge) for edge in edges) for place in line],
+        allowed=[max(1.0, tolerance * share) + ROUNDING for share in shares],
         minimum=list(minimum),
+        excess=[-share for share in shares],
+        members=[0] * len(shares),
+        parts=[-1] * len(units),
     )
+    for unit, place in enumerate(line):
+        stratum.put(unit, bisect_right(edges, place))
     while stratum.mend():
         pass
     parts = [0] * len(units)
@@ -69,41 +86,75 @@ def assign(
 
 @dataclass(slots=True)
 class _Stratum:
-    """The units of one class on their way to their parts."""
+    """The units of one class on their way to their parts.
+
+    Of units: ``sizes``, ``distances`` to the nearest boundary, ``parts``. Of parts: how far they may be from their
+    share (``allowed``), how far they are (``excess``), and how many units they must and do have.
+    """
 
     sizes: list[int]
-    line: list[float]
-    edges: list[float]
-    parts: list[int]
-    shares: list[float]
+    distances: list[float]
+    allowed: list[float]
     minimum: list[int]
+    excess: list[float]
+    members: list[int]
+    parts: list[int]
+
+    def put(self, unit: int, part: int) -> None:
+        """Move a unit to a part, from where it is, if anywhere."""
+        if self.parts[unit] >= 0:
+            self.excess[self.parts[unit]] -= self.sizes[unit]
+            self.members[self.parts[unit]] -= 1
+        self.parts[unit] = part
+        self.excess[part] += self.sizes[unit]
+        self.members[part] += 1
 
     def mend(self) -> bool:
-        """Move one unit if a part lacks units or is out of tolerance; False when nothing is left to do.
+        """Change one thing if a part lacks units or is out of tolerance; False when nothing is left to do.
 
-        It ends: a move first fills a part that lacks units, and otherwise lowers the sum of squared deviations.
+        It ends: a change first fills a part that lacks units, and otherwise lowers the sum of squared deviations.
         """
-        members = [0] * len(self.shares)
-        excess = [-share for share in self.shares]
-        for part, size in zip(self.parts, self.sizes, strict=True):
-            members[part] += 1
-            excess[part] += size
-        short = [part for part, least in enumerate(self.minimum) if members[part] < least]
-        if not short and all(abs(e) <= max(1.0, TOLERANCE * s) for e, s in zip(excess, self.shares, strict=True)):
+        every = range(len(self.excess))
+        short = [part for part in every if self.members[part] < self.minimum[part]]
+        if not short and all(abs(self.excess[part]) <= self.allowed[part] for part in every):
             return False
-        receiver = min(short or range(len(excess)), key=lambda part: excess[part])
-        for donor in sorted(range(len(excess)), key=lambda part: -excess[part]):
-            if donor != receiver and members[donor] > self.minimum[donor]:
-                limit = float("inf") if short else excess[donor] - excess[receiver]
-                if self._move(donor, receiver, limit):
-                    return True
+        receiver = min(short or every, key=lambda part: self.excess[part])
+        for donor in sorted(every, key=lambda part: -self.excess[part]):
+            limit = float("inf") if short else self.excess[donor] - self.excess[receiver]
+            if donor != receiver and (change := self._best(donor, receiver, limit)):
+                for unit, part in zip(change, (receiver, donor), strict=False):
+                    self.put(unit, part)
+                return True
         return False
 
-    def _move(self, donor: int, receiver: int, limit: float) -> bool:
-        """Move the unit nearest to a boundary whose size is below ``limit``."""
-        movable = [i for i, part in enumerate(self.parts) if part == donor and self.sizes[i] < limit]
-        if not movable:
-            return False
-        nearest = min(movable, key=lambda i: min(abs(self.line[i] - edge) for edge in self.edges))
-        self.parts[nearest] = receiver
-        return True
+    def _best(self, donor: int, receiver: int, limit: float) -> tuple[int, ...]:
+        """Return the unit to move, or the two to exchange, for the least excess beyond what is allowed; empty: none.
+
+        The change in images is below ``limit``; an exchange fills no part that lacks units.
+        """
+        given, taken = self._nearest(donor), self._nearest(receiver)
+        changes: list[tuple[int, ...]] = [
+            (unit,) for unit in given.values() if self.members[donor] > self.minimum[donor]
+        ]
+        if limit < float("inf"):
+            changes += [(one, other) for one in given.values() for other in taken.values()]
+
+        def moved(change: tuple[int, ...]) -> int:
+            return self.sizes[change[0]] - sum(self.sizes[unit] for unit in change[1:])
+
+        def cost(change: tuple[int, ...]) -> tuple[float, int, float]:
+            images = moved(change)
+            over = abs(self.excess[donor] - images) - self.allowed[donor]
+            under = abs(self.excess[receiver] + images) - self.allowed[receiver]
+            return max(over, 0.0) + max(under, 0.0), len(change), sum(self.distances[unit] for unit in change)
+
+        return min((change for change in changes if 0 < moved(change) < limit), key=cost, default=())
+
+    def _nearest(self, part: int) -> dict[int, int]:
+        """Return size -> the unit of that size nearest to a boundary, among those of a part."""
+        found: dict[int, int] = {}
+        for unit, where in enumerate(self.parts):
+            size = self.sizes[unit]
+            if where == part and (size not in found or self.distances[unit] < self.distances[found[size]]):
+                found[size] = unit
+        return found

@@ -45,8 +45,10 @@ def audit(table: ImageTable, splits: Splits | None = None) -> Audit:
     """Return what was set aside, equal images, contradictory labels, leaks between given splits, looks, counts.
 
     Equal images have the same bytes or the same decoded pixels. Without ``splits`` the counts are those of the given
-    ones, or of ``all`` images.
+    ones, or of ``all`` images. With them, given validation images count as what they are used for.
     """
+    if splits:
+        table = _as_used(table, splits)
     equal = _equal_images(table)
     near = [group.paths for group in table.near]
     conflicts = _conflicts(table, equal)
@@ -68,6 +70,13 @@ def audit(table: ImageTable, splits: Splits | None = None) -> Audit:
         blurred=blurred(table),
     )
     return replace(found, warnings=(*table.notes, *concerns(found, table)))
+
+
+def _as_used(table: ImageTable, splits: Splits) -> ImageTable:
+    """Return the table with given validation images in the part that they play: they may train or test instead."""
+    used = {row.path: row.split for row in splits.rows}
+    rows = (replace(row, split=used[row.path]) if row.split == "validation" and row.ok else row for row in table.rows)
+    return replace(table, rows=tuple(rows))
 
 
 def split_counts(table: ImageTable, splits: Splits) -> dict[str, dict[str, int]]:

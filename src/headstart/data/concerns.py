@@ -11,6 +11,9 @@ from headstart.data.table import ImageTable
 IMBALANCE = 5
 """How many times the smallest class the largest may be without a warning."""
 
+FEW = 5
+"""Classes with fewer images than this are warned of: there are not enough for the usual folds."""
+
 USUAL_MODES = ("RGB", "L", "P", "RGBA", "LA", "1")
 """Colour modes that need no word: colour, grey and palette, with or without transparency."""
 
@@ -24,6 +27,7 @@ def concerns(found: Audit, table: ImageTable) -> Iterator[str]:
     yield from _files(found)
     yield from _looks(found, len(table.ok))
     yield from _uneven(table.counts)
+    yield from _few(table.counts)
 
 
 def _copies(found: Audit, table: ImageTable) -> Iterator[str]:
@@ -88,6 +92,19 @@ def _uneven(counts: Mapping[str, int]) -> Iterator[str]:
         yield (
             f"The classes are uneven: {large!r} has {counts[large]:,} images, {small!r} only {counts[small]:,}. "
             "Look at the balanced accuracy."
+        )
+
+
+def _few(counts: Mapping[str, int]) -> Iterator[str]:
+    if single := [name for name in counts if counts[name] == 1]:
+        yield (
+            f"One image in all of {shown(single)}: nothing would be left to judge such a class by, so a study refuses. "
+            "Add images, or leave such classes out with --min-images-per-class 2."
+        )
+    if few := [f"{name}: {counts[name]}" for name in counts if 1 < counts[name] < FEW]:
+        yield (
+            f"Fewer than {FEW} images of a class ({shown(few)}): they cannot validate in every fold, and what is said "
+            "of such a class rests on one or two of them."
         )
 
 

@@ -53,6 +53,7 @@ def data_problems(data: DataRules) -> list[str]:
         *_choice("data.resize", data.resize, RESIZE_RULES),
         *_choice("data.interpolation", data.interpolation, INTERPOLATIONS),
         *_range("data.limit", data.limit, 0, 2**31 - 1),
+        *_range("data.min_images_per_class", data.min_images_per_class, 0, 2**31 - 1),
     ]
     if not data.antialias and data.interpolation != "bilinear":
         problems.append("data.antialias = false belongs to bilinear interpolation. Leave it out, or choose bilinear.")

@@ -36,6 +36,8 @@ class DataRules:
         limit: most images to learn from, class by class in proportion; 0: all. Given test images are not counted; where
             the test set is cut from these images, it is part of them.
         keep: paths of images whose label was doubted and is right; they are not doubted again.
+        min_images_per_class: classes with fewer images to learn from (given test images are not counted) are left out.
+        pool: given splits are ignored: all images together are split anew.
     """
 
     resize: str = "stretch"
@@ -48,6 +50,8 @@ class DataRules:
     relabel: dict[str, str] = field(default_factory=dict)
     corrected_from: str = ""
     keep: tuple[str, ...] = ()
+    min_images_per_class: int = 0
+    pool: bool = False
 
     @property
     def corrected_run(self) -> str:

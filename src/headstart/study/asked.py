@@ -22,9 +22,9 @@ def check_nested(protocol: Protocol, splits: Splits) -> None:
     Raises:
         UsageError: there is a hold-out, or there are fewer than 3 folds.
     """
-    if not protocol.nested or (splits.kind == "folds" and protocol.folds >= FEWEST_FOLDS):
+    if not protocol.nested or (splits.kind == "folds" and splits.folds >= FEWEST_FOLDS):
         return
-    received = f"{protocol.folds} folds" if splits.kind == "folds" else "a hold-out"
+    received = f"{splits.folds} folds" if splits.kind == "folds" else "a hold-out"
     raise UsageError(
         f"nested cross-validation needs at least {FEWEST_FOLDS} folds: one judges, one validates, the others train. "
         f"Received: {received}. Use --folds {FEWEST_FOLDS} or more, or leave nested out."

@@ -106,7 +106,7 @@ def _protocol(plan: Plan, openings: int) -> ProtocolSummary:
     protocol = plan.recipe.protocol
     return ProtocolSummary(
         kind=plan.splits.kind,
-        folds=protocol.folds if plan.splits.kind == "folds" else None,
+        folds=plan.splits.folds if plan.splits.kind == "folds" else None,
         repeats=len({one.repeat for one in plan.splits.rounds}),
         monitor=protocol.monitor,
         finals=protocol.finals,
@@ -121,4 +121,4 @@ def judged_by(plan: Plan) -> str:
     if plan.splits.kind == "holdout":
         return "hold-out validation"
     repeated = f" repeated {protocol.repeats} times" if protocol.repeats > 1 else ""
-    return f"{protocol.folds}-fold cross-validation{repeated}"
+    return f"{plan.splits.folds}-fold cross-validation{repeated}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.backbones import catalog, weights
-from headstart.errors import UsageError, did_you_mean
+from headstart.errors import UsageError, WeightsError, did_you_mean
 from headstart.recipe import (
     Augmentation,
     Candidate,
@@ -49,6 +49,7 @@ OPTION_OF_KEY = {
     "train.": "--",
     "protocol.test_fraction": "--test-fraction",
     "protocol.": "--",
+    "data.min_images_per_class": "--min-images-per-class",
     "data.": "--",
     "head.layers": "--dense and --dropout",
     "head.": "--",
@@ -89,6 +90,8 @@ class Settings:
     class_names: Path | None = None
     drop: Path | None = None
     limit: int = 0
+    min_images_per_class: int = 0
+    pool: bool = False
     pooling: str = "average"
     dense: tuple[int, ...] = ()
     dropout: float = 0.0
@@ -126,6 +129,7 @@ def recipe_from(settings: Settings, *, weights_dir: Path | None = None) -> Recip
 
     Raises:
         UsageError: a setting is out of its range, or a backbone is unknown (every problem, one line each).
+        WeightsError: no backbone is named, and no pretrained weights are found.
     """
     if settings.folds is not None and settings.holdout is not None:
         raise UsageError("folds and holdout exclude each other. Give one of them.")
@@ -162,6 +166,8 @@ def _data_rules(settings: Settings) -> DataRules:
         relabel=corrections.relabel,
         corrected_from=corrections.run,
         keep=corrections.keep,
+        min_images_per_class=settings.min_images_per_class,
+        pool=settings.pool,
     )
 
 
@@ -199,6 +205,8 @@ def _decisions(settings: Settings) -> tuple[str, ...]:
 
 def _candidates(settings: Settings, weights_dir: Path | None) -> Iterator[Candidate]:
     names = settings.backbones or _found_backbones(weights_dir)
+    if not names:
+        raise WeightsError(weights.none_found(weights_dir))
     pretrained = [name for name in names if not name.endswith(RANDOM_SUFFIX) and catalog.find(name).pretrained]
     for name in names:
         yield from _with_heads(settings, name)
@@ -213,8 +221,7 @@ def _candidates(settings: Settings, weights_dir: Path | None) -> Iterator[Candid
 
 
 def _found_backbones(weights_dir: Path | None) -> list[str]:
-    rows = catalog.CATALOG.values()
-    return [row.name for row in rows if row.pretrained and weights.locate(row, weights_dir=weights_dir)]
+    return [one.backbone for one in weights.found(weights_dir=weights_dir)]
 
 
 def _with_heads(settings: Settings, name: str) -> Iterator[Candidate]:
