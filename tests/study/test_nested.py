@@ -155,9 +155,11 @@ def test_it_is_done_only_when_asked_for(case):
 
 
 def test_hold_outs_and_two_folds_are_refused_before_the_work():
-    check_nested(Protocol(nested=True, folds=3), SimpleNamespace(kind="folds"))
+    check_nested(Protocol(nested=True, folds=3), SimpleNamespace(kind="folds", folds=3))
     check_nested(Protocol(nested=False, folds=2), SimpleNamespace(kind="holdout"))
     with pytest.raises(UsageError, match=r"at least 3 folds.*Received: 2 folds\. Use --folds 3 or more"):
-        check_nested(Protocol(nested=True, folds=2), SimpleNamespace(kind="folds"))
+        check_nested(Protocol(nested=True, folds=2), SimpleNamespace(kind="folds", folds=2))
+    with pytest.raises(UsageError, match=r"Received: 2 folds\. Add images, or leave"):
+        check_nested(Protocol(nested=True, folds=5), SimpleNamespace(kind="folds", folds=2))
     with pytest.raises(UsageError, match="Received: a hold-out"):
         check_nested(Protocol(nested=True), SimpleNamespace(kind="holdout"))

@@ -20,14 +20,16 @@ def check_nested(protocol: Protocol, splits: Splits) -> None:
     """Refuse a nested cross-validation that the rounds do not allow.
 
     Raises:
-        UsageError: there is a hold-out, or there are fewer than 3 folds.
+        UsageError: there is a hold-out, or there are fewer than 3 folds, of which small classes may be the reason.
     """
     if not protocol.nested or (splits.kind == "folds" and splits.folds >= FEWEST_FOLDS):
         return
     received = f"{splits.folds} folds" if splits.kind == "folds" else "a hold-out"
+    small = splits.kind == "folds" and protocol.folds >= FEWEST_FOLDS
+    more = "Add images" if small else f"Use --folds {FEWEST_FOLDS} or more"
     raise UsageError(
         f"nested cross-validation needs at least {FEWEST_FOLDS} folds: one judges, one validates, the others train. "
-        f"Received: {received}. Use --folds {FEWEST_FOLDS} or more, or leave nested out."
+        f"Received: {received}. {more}, or leave nested out."
     )
 
 
