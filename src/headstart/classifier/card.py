@@ -170,10 +170,20 @@ def _table(info: ClassifierInfo, facts: CardFacts) -> str:
 def _calibrated(found: Calibration | None) -> Iterator[str]:
     if found is None:
         return
+    apart = (
+        f"On the test images, how sure it is and how often it is right are {_percent(found.after.error)} points apart "
+        "on average (expected calibration error)"
+    )
+    noise = (
+        "" if found.after.noise is None else f" Perfect probabilities would show {_percent(found.after.noise)} on them."
+    )
+    if found.temperature == 1:
+        given = f"Its probabilities are as the network gives them: {found.images:,} images say nothing better."
+        yield f"{given} {apart}.{noise}"
+        return
     yield (
-        f"Its probabilities were corrected by one number (temperature {found.temperature:.3g}). On the test images, "
-        f"how sure it is and how often it is right are {_percent(found.after.error)} points apart on average "
-        f"(expected calibration error); before the correction {_percent(found.before.error)}."
+        f"Its probabilities were corrected by one number (temperature {found.temperature:.3g}). {apart}; before the "
+        f"correction {_percent(found.before.error)}.{noise}"
     )
 
 
@@ -216,8 +226,8 @@ def _limitations(info: ClassifierInfo, facts: CardFacts) -> Iterator[str]:
     doubts = facts.doubts
     if doubts and doubts.estimated:
         yield (
-            f"Some labels it learned from are probably wrong: at least about {doubts.estimated:,} of {doubts.images:,} by "
-            "estimate, and it may have learned some of the mistakes."
+            f"Some labels it learned from are probably wrong: at least about {doubts.estimated:,} of {doubts.images:,} "
+            "by estimate, and it may have learned some of the mistakes."
         )
     if info.thresholds or info.costs:
         yield "Some errors were said to matter more, so its answer need not be the most probable class."
