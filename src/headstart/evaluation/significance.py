@@ -71,16 +71,16 @@ def paired_interval(only_a: int, only_b: int, images: int, level: float = 0.95) 
 def upper_difference(right_best: NDArray[np.bool_], right_other: NDArray[np.bool_], level: float = 0.95) -> float:
     """Return by how much the accuracy of the best one is at most above the other's, at this one-sided level.
 
-    The other one is equivalent where this is no larger than a difference that does not matter. Mean plus normal
-    quantile times standard error of the differences.
+    Where this is no larger than a difference that does not matter, the other one is shown to be equivalent. The upper
+    end of ``paired_interval``: mean and standard error alone would show two to be equal by a few images on which both
+    are right (on 60, one with 97 % was taken for equal to one with 100 % in 14 of 100 studies; so it is in none).
 
     Args:
         right_best, right_other: which images each classified right without having learned from them, ``(images,)``.
-        level: share of such bounds that hold the truth, above 0 and below 1.
+        level: share of such bounds that hold the truth, above one half and below 1.
     """
-    differences = right_best.astype(np.float64) - right_other
-    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
-    return float(differences.mean()) + NormalDist().inv_cdf(level) * error
+    only_best, only_other = int(np.sum(right_best & ~right_other)), int(np.sum(right_other & ~right_best))
+    return paired_interval(only_best, only_other, len(right_best), 2 * level - 1)[1]
 
 
 def images_needed(only_a: int, only_b: int, images: int, *, level: float = 0.05, power: float = 0.8) -> int | None:
