@@ -82,13 +82,13 @@ def _asked(case: Case, said: OutOfFold) -> Asked:
     places, classes = np.flatnonzero(enough[said.labels] & fresh), np.flatnonzero(enough)
     labels = np.searchsorted(classes, said.labels[places])
     answers = said.logits[np.ix_(places, classes)]
-    able = len(places) >= FEWEST_IMAGES and len(classes) > 1 and _tells_apart(labels, answers, case.protocol.seed)
+    able = len(places) >= FEWEST_IMAGES and len(classes) > 1 and tells_apart(labels, answers, case.protocol.seed)
     evidence = neighbour_evidence(case, said.rows) if able else None
     joined = doubting_logits(answers, labels, None if evidence is None else evidence[np.ix_(places, classes)])
     return Asked(places, classes, labels, joined, able, int(np.sum(~enough[said.labels])))
 
 
-def _tells_apart(labels: Rows, logits: NDArray[np.float64], seed: int) -> bool:
+def tells_apart(labels: Rows, logits: NDArray[np.float64], seed: int) -> bool:
     """Tell whether answers have a higher mean recall than chance gives in one of a hundred studies."""
     chance = chance_of_recall(labels, logits.argmax(axis=1), logits.shape[1], seed=storage.seed_from(seed, "able"))
     return chance < LEVEL

@@ -21,7 +21,7 @@ FIRST = np.zeros(1, np.int64)
 
 def frozen_learner(case: Case) -> Learner | None:
     """Return who holds the features of the best candidate, else of the best pretrained one whose backbone is frozen."""
-    for result in best_first(case.results, case.protocol.monitor):
+    for result in best_first(case.results, case.protocol.choose_by):
         judged = case.judged_of(result.id)
         trusted = result.id == case.best or judged.candidate.weights != "random"
         if trusted and judged.learner and judged.learner.features(FIRST) is not None:
@@ -63,15 +63,23 @@ def neighbour_evidence(case: Case, rows: Rows) -> NDArray[np.float64] | None:
         store = _sample(one.train, case.protocol.seed)
         if len(asked):
             queries, stored = unit_features(learner, rows[asked]), unit_features(learner, store)
-            evidence[asked] = _log_ratios(queries, stored, case.parts.labels[store], classes)
+            evidence[asked] = log_ratios(queries, stored, case.parts.labels[store], classes)
             waiting[asked] = False
     return evidence
 
 
-def _log_ratios(
+def log_ratios(
     queries: NDArray[np.float32], store: NDArray[np.float32], labels: Rows, classes: int
 ) -> NDArray[np.float64]:
-    """Return the logarithm of each class's share among the neighbours over its share in the store."""
+    """Return the logarithm of each class's share among the 20 neighbours over its share in the store.
+
+    Args:
+        queries, store: ``(images, channels)`` with rows of length 1.
+        labels: class indices of the store.
+
+    Returns:
+        ``(queries, classes)``.
+    """
     found = nearest(queries, store, COUNT)
     shares = np.bincount(labels, minlength=classes) / len(labels)
     shares = np.maximum(shares, 1 / (len(labels) + classes))
