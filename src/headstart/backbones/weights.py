@@ -143,8 +143,8 @@ def none_found(weights_dir: Path | None) -> str:
     looked = f"{place} and " if place else ""
     return (
         f"No pretrained weights were found (in {looked}{_keras_cache()}). Fetch some: headstart weights fetch "
-        f"{' '.join(FIRST)}; or name the folder where they lie with --weights-dir or {ENVIRONMENT_VARIABLE}; or train a "
-        "small network from scratch: --backbones small_cnn."
+        f"{' '.join(FIRST)}; or name the folder where they lie with --weights-dir or {ENVIRONMENT_VARIABLE}; or train "
+        "a small network from scratch: --backbones small_cnn."
     )
 
 

@@ -39,9 +39,9 @@ def read_table(
 
     Of the ``rules``, ``remove`` sets images aside, ``relabel`` corrects the labels of single images, ``class_names``
     renames labels (two may become one class), ``group_by`` says what belongs together, ``pool`` forgets given splits,
-    and ``limit`` (see ``subset``) and ``min_images_per_class`` leave images and classes out of the table. Notes of the table say what was done. Without ``strict``, images that no study could
-    learn from are listed all the same: files of a CSV that do not exist are set aside, and a class without a readable
-    image, or a single class, is noted.
+    and ``limit`` (see ``subset``) and ``min_images_per_class`` leave images and classes out of the table. Notes of the
+    table say what was done. Without ``strict``, images that no study could learn from are listed all the same: files of
+    a CSV that do not exist are set aside, and a class without a readable image, or a single class, is noted.
 
     Raises:
         DataError: DATA cannot be used; the message says why and what to do.
