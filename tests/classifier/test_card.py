@@ -110,8 +110,17 @@ def test_what_was_measured_beside_is_said(info):
     assert "temperature 2.5" in body and "are 1.3 points apart" in body and "before the correction 7.6" in body
     assert "in 83.7 of 100 pairs (mean AUROC 0.837)" in body and "93.7 % are not refused" in body
     assert "about 5 of 80 by estimate" in body
+    assert "Perfect probabilities" not in body
     _, body = metadata(card.text(info, replace(given, unknown=replace(given.unknown, mean_auroc=None))))
     assert "was not measured. Of the test images" in body
+
+
+def test_the_noise_of_the_calibration_error_is_said_and_a_temperature_that_was_kept(info):
+    scores = CalibrationScores(0.031, 0.2, 0.3, (), noise=0.022)
+    _, body = metadata(card.text(info, facts(calibration=Calibration("it", 1.0, "out_of_fold", 80, scores, scores))))
+    assert "as the network gives them: 80 images say nothing better" in body
+    assert "are 3.1 points apart" in body and "Perfect probabilities would show 2.2 on them." in body
+    assert "before the correction" not in body
 
 
 def test_a_classifier_without_unknown_says_so(info):

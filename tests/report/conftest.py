@@ -498,7 +498,7 @@ def _scores(probabilities, labels, bins):
     groups = np.array_split(np.argsort(sure, kind="stable"), bins)
     made = tuple(ReliabilityBin(len(one), float(sure[one].mean()), float(right[one].mean())) for one in groups)
     error = float(np.mean([abs(one.confidence - one.accuracy) for one in made]))
-    return CalibrationScores(error, 0.1 + error, 0.3 + error, made)
+    return CalibrationScores(error, 0.1 + error, 0.3 + error, made, error / 3)
 
 
 def _calibration(best, test):

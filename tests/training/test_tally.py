@@ -74,6 +74,12 @@ def test_equal_logits_count_as_the_first_class():
     assert metrics.loss == pytest.approx(math.log(3))
 
 
+@pytest.mark.parametrize("images", [49, 98, 103, 107])
+def test_all_right_is_one(images):
+    metrics = measure(np.tile(np.float32([9, 0, 0, 0, 0, 0]), (images, 1)), np.zeros(images, np.int64))
+    assert (metrics.accuracy, metrics.recall, metrics.top_k) == (1.0, 1.0, 1.0)
+
+
 def test_nothing_above_one_half_gives_precision_zero():
     metrics = measure(np.zeros((4, 3), np.float32), np.array([0, 1, 2, 0]))
     assert (metrics.precision, metrics.recall) == (0.0, 0.0)

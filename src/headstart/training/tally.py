@@ -55,14 +55,14 @@ class Tally:
 
     def metrics(self) -> list[EpochMetrics]:
         """Return one result per head."""
-        share = 1 / self._rows
         return [
             EpochMetrics(
-                loss=float(self._loss[head] * share),
-                accuracy=float(self._right[head] * share),
+                # divided and not multiplied by 1 / rows, which makes 49 right of 49 less than 1
+                loss=float(self._loss[head] / self._rows),
+                accuracy=float(self._right[head] / self._rows),
                 precision=float(self._confident_right[head] / max(1, self._confident[head])),
-                recall=float(self._confident_right[head] * share),
-                top_k=None if self._k is None else float(self._among_first[head] * share),
+                recall=float(self._confident_right[head] / self._rows),
+                top_k=None if self._k is None else float(self._among_first[head] / self._rows),
             )
             for head in range(len(self._loss))
         ]
