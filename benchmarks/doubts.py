@@ -56,7 +56,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", type=Path, nargs="?")
-    parser.add_argument("--runs", type=int, default=20, help="sets drawn of each kind")
+    parser.add_argument("--runs", type=int, default=12, help="sets drawn of each kind")
     return parser.parse_args()
 
 
