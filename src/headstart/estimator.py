@@ -120,8 +120,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         keys = [_key(image) for image in images]
         features = _features(network, images, keys)
         candidate = network.candidates[0]
-        job = final_job(candidate, np.arange(len(images)), self._job_epochs(), self.seed)
-        [fit] = train_bank(features, labels, [job], classes=len(self.classes_), monitor="loss")
+        job = final_job(candidate, np.arange(len(images)), self._job_epochs(), Protocol(seed=self.seed))
+        [fit] = train_bank(features, labels, [job], classes=len(self.classes_))
         self.weights_ = list(fit.weights)
         self.training_images_ = len(images)
         self.fingerprint_ = storage.digest_of(sorted(keys))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,15 @@ def _numbers(kind: type[float] | type[int], example: str) -> Callable[..., tuple
             raise click.BadParameter(text, context, parameter) from None
 
     return read
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """Read a length of time, such as 90s, 10m or 1.5h; nothing is 0."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([smh])", value.strip())
+    if value and not match:
+        text = f"must be a time, such as 90s, 10m or 1.5h. Received: {value!r}."
+        raise click.BadParameter(text, context, parameter)
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
 
 
 def _names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -115,7 +125,10 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
         "[default: every one whose weights are found, and small_cnn beside them]",
     ),
     click.option(
-        "--learning-rates", callback=_numbers(float, "1e-2,1e-3"), default="", help="[default: 1e-2,1e-3,1e-4,1e-5]"
+        "--learning-rates",
+        callback=_numbers(float, "1e-2,1e-3"),
+        default="",
+        help="Also heads that are trained in epochs, one at each rate.  [default: only logistic regression]",
     ),
     click.option("--folds", type=int, help="Folds of the cross-validation.  [default: 5]"),
     click.option("--holdout", type=float, help="Validate on this share of the training images instead of folds."),
@@ -123,16 +136,27 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
     _number("--epochs", 20, "Epochs of every training."),
     _number("--batch-size", 32, "Images per step."),
     click.option(
-        "--patience", type=int, default=0, help="Stop after so many epochs that are no better.  [default: never]"
+        "--patience",
+        type=int,
+        default=0,
+        help="Stop after so many epochs that are no better on a tenth of the training images, held back for it.  "
+        "[default: never]",
     ),
-    _word("--monitor", "accuracy", "accuracy or loss: what chooses the best epoch and the best candidate."),
+    click.option(
+        "--choose-by",
+        "--monitor",
+        "choose_by",
+        default="accuracy",
+        show_default=True,
+        help="accuracy, balanced_accuracy, macro_f1, auc, loss, or cost (with --cost): what chooses the best.",
+    ),
     _word(
         "--finals", "per_backbone", "best, per_backbone or all: who trains again on all training images and is tested."
     ),
     _word("--optimizer", "adam", "adam, adamw, sgd or rmsprop."),
     click.option("--momentum", type=float, default=0.0, help="Momentum of sgd and rmsprop.  [default: 0]"),
     click.option("--nesterov", is_flag=True, help="Nesterov momentum for sgd."),
-    _word("--schedule", "constant", "Of the learning rate: constant, steps, inverse_time or cosine."),
+    _word("--schedule", "cosine", "Of the learning rate: constant, steps, inverse_time or cosine."),
     _number("--schedule-factor", 0.1, "Factor of steps, or decay per step of inverse_time."),
     _number("--schedule-every", 5, "Epochs between steps."),
     click.option(
@@ -144,7 +168,12 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
     _word("--pooling", "average", "average, max or flatten: what leads from the feature map to the head."),
     _number("--dropout", 0.0, "Share dropped before the output and after every hidden layer."),
     _number("--l2", 0.0, "L2 penalty on the head's kernels."),
-    click.option("--logistic", is_flag=True, help="Also logistic regression on every frozen backbone."),
+    click.option(
+        "--logistic/--no-logistic",
+        default=True,
+        show_default=True,
+        help="Logistic regression on every frozen backbone, its penalty chosen inside the training images.",
+    ),
     click.option(
         "--finetune",
         is_flag=True,
@@ -178,7 +207,19 @@ _SETTINGS: tuple[Callable[..., Any], ...] = (
     click.option("--random-control", is_flag=True, help="Also run every pretrained backbone with random weights."),
     click.option("--nested", is_flag=True, help="Also judge the choice of the best, by nested cross-validation."),
     click.option("--learning-curve", is_flag=True, help="Also show what fewer images give and more would bring."),
-    click.option("--combine", is_flag=True, help="Also try joined features of two backbones and mirrored images."),
+    click.option(
+        "--combine",
+        is_flag=True,
+        help="Also try networks that answer together and mirrored images; the best of these may be the classifier.",
+    ),
+    click.option(
+        "--budget",
+        callback=_seconds,
+        default="",
+        metavar="TIME",
+        help="The whole command may take so long, such as 10m, 90s or 1.5h; fine-tuning takes part where it fits.  "
+        "[default: no limit]",
+    ),
     _number("--equivalence", 0.01, "Differences in accuracy below this do not matter to you."),
     click.option(
         "--unknown",

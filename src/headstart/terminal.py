@@ -482,7 +482,7 @@ def _print_ranking(summary: Summary, timings: Timings | None) -> None:
     from headstart.evaluation.ranking import best_first
 
     finals = {final.candidate: final for final in summary.finals}
-    done = best_first(summary.candidates, summary.protocol.monitor)
+    done = best_first(summary.candidates, summary.protocol.measure)
     done.sort(key=lambda one: one.id != summary.best)
     shown = _worth_showing(done, finals)
     tested = [finals.get(one.id) for one in shown]

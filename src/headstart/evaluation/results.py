@@ -78,7 +78,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class FoldValues:
-    """One measure over all folds of all repeats, at each fold's best epoch.
+    """One measure over all folds of all repeats, each scored as ``ProtocolSummary.score_epoch`` says.
 
     ``ci95`` is about the mean of this training procedure over training sets of this size (Nadeau and Bengio), except
     that the accuracy of a single fold, or of folds that all agree, has Wilson's over its validation images. None where
@@ -94,13 +94,18 @@ class FoldValues:
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """The folds' values of one candidate; ``best_epochs`` counts from 1."""
+    """The folds' values of one candidate, each where it is scored: see ``ProtocolSummary.score_epoch``.
+
+    ``best_epochs`` are the epochs of these scores, from 1: with ``score_epoch`` = ``last`` those at which the training
+    ended. ``chosen`` has the values of the measure that chooses; None where that is accuracy or loss.
+    """
 
     accuracy: FoldValues
     loss: FoldValues
     train_accuracy: FoldValues
     train_loss: FoldValues
     best_epochs: tuple[int, ...]
+    chosen: FoldValues | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +136,20 @@ class CandidateResult:
 
 @dataclass(frozen=True, slots=True)
 class FinalResult:
-    """A candidate trained again on all training images for ``epochs``, and evaluated once on the test images."""
+    """A candidate trained again on all training images for ``epochs``, and evaluated once on the test images.
+
+    ``attempts`` counts the final trainings: more than one where the loss of the first was far above that of the folds.
+    ``loss_ratio`` is the training loss of the one kept over the worst fold's at its end; None where neither was trained
+    in epochs.
+    """
 
     candidate: str
     epochs: int
     train: Evaluation
     validation: Evaluation | None
     test: Evaluation
+    attempts: int = 1
+    loss_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +166,12 @@ class DatasetSummary:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolSummary:
-    """How the candidates were judged; ``test_openings`` counts how often the test set was looked at."""
+    """How the candidates were judged; ``test_openings`` counts how often the test set was looked at.
+
+    ``choose_by`` is the measure that chose (see ``evaluation.choosing``), ``monitor`` the nearer of accuracy and loss.
+    ``score_epoch``: folds are scored at the ``last`` epoch of their procedure or at their ``best`` on the validation
+    images.
+    """
 
     kind: str
     folds: int | None
@@ -163,6 +180,13 @@ class ProtocolSummary:
     finals: str
     seed: int
     test_openings: int
+    choose_by: str = ""
+    score_epoch: str = "best"
+
+    @property
+    def measure(self) -> str:
+        """The name of the measure that chose, also of older runs."""
+        return self.choose_by or self.monitor
 
 
 @dataclass(frozen=True, slots=True)

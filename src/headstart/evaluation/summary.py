@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from headstart.evaluation.evidence import (
+    Baseline,
     Calibration,
     Changes,
+    CleanTest,
     Combination,
+    ExpectedTest,
     Friedman,
     LabelDoubts,
     LeakEffect,
@@ -37,8 +40,10 @@ SCHEMA_VERSION = 1
 class Summary:
     """A finished study. What was not measured is None or empty.
 
-    ``verdict`` says who is best and how sure that is, ``recommendation`` which one to take and why. ``estimands`` says
-    what each kind of interval is about.
+    ``best`` did best in validation, ``recommended`` is the one to take, whose classifier was kept: a candidate, or a
+    combination where combinations were asked for. ``verdict`` says who is best and how sure that is, ``recommendation``
+    which one to take and why. ``estimands`` says what each kind of interval is about. ``test`` is of all test images;
+    where some of them are also training images, ``clean`` has every finalist without them, the best first.
     """
 
     dataset: DatasetSummary
@@ -53,6 +58,9 @@ class Summary:
     comparison: tuple[Comparison, ...] = ()
     published: tuple[Published, ...] = ()
     estimands: dict[str, str] = field(default_factory=dict)
+    clean: tuple[CleanTest, ...] = ()
+    expected_test: ExpectedTest | None = None
+    baseline: Baseline | None = None
     friedman: Friedman | None = None
     calibration: Calibration | None = None
     unknown: Unknown | None = None

@@ -29,7 +29,8 @@ RESIZE_RULES = ("stretch", "crop", "pad")
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 SCHEDULES = ("constant", "steps", "inverse_time", "cosine")
-MONITORS = ("accuracy", "loss")
+MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "loss", "cost")
+SCORE_EPOCHS = ("last", "best")
 FINALS = ("best", "per_backbone", "all")
 WEIGHTS = ("imagenet", "random")
 PRECISIONS = ("f32", "bf16")
@@ -64,7 +65,8 @@ def protocol_problems(protocol: Protocol) -> list[str]:
     """Return what is wrong with the protocol."""
     return [
         *_choice("protocol.kind", protocol.kind, ("folds", "holdout")),
-        *_choice("protocol.monitor", protocol.monitor, MONITORS),
+        *_choice("protocol.choose_by", protocol.choose_by, MEASURES),
+        *_choice("protocol.score_epoch", protocol.score_epoch, SCORE_EPOCHS),
         *_choice("protocol.finals", protocol.finals, FINALS),
         *_range("protocol.folds", protocol.folds, 2, 100),
         *_range("protocol.repeats", protocol.repeats, 1, 1000),
@@ -74,7 +76,15 @@ def protocol_problems(protocol: Protocol) -> list[str]:
         *_range("protocol.seed", protocol.seed, 0, 2**31 - 1),
         *_fraction("protocol.equivalence", protocol.equivalence),
         *_decision_problems(protocol.decide),
+        *_choice_problems(protocol),
     ]
+
+
+def _choice_problems(protocol: Protocol) -> Iterator[str]:
+    if protocol.choose_by == "cost" and not any(text.startswith("cost ") for text in protocol.decide):
+        yield "protocol.choose_by = 'cost' needs the costs of errors. Give some in protocol.decide, or choose otherwise."
+    if not 0 <= protocol.budget < math.inf:
+        yield f"protocol.budget must be seconds, 0 or above. Received: {protocol.budget:g}."
 
 
 def _decision_problems(decide: Sequence[str]) -> Iterator[str]:
@@ -97,6 +107,12 @@ def _decision_problems(decide: Sequence[str]) -> Iterator[str]:
         seen.add((kind == "cost", name))
     if {cost for cost, _ in seen} == {True, False}:
         yield "protocol.decide: targets and costs exclude each other. Give one kind."
+
+
+def average_problems(protocol: Protocol, candidates: Sequence[Candidate]) -> Iterator[str]:
+    """Say where averaged weights are asked for, and those of the best epoch too."""
+    if protocol.score_epoch == "best" and any(one.train.average for one in candidates):
+        yield "train.average keeps a mean of the last epochs, protocol.score_epoch = 'best' one of them. Give one."
 
 
 def precision_problems(precision: str) -> list[str]:
@@ -207,6 +223,12 @@ def _training(train: Training) -> list[str]:
         *_schedule("train", train.schedule),
         *_optimizer(train.optimizer),
     ]
+    if not 0 <= train.average < 1:
+        problems.append(f"train.average must be at least 0 and below 1. Received: {train.average:g}.")
+    if train.average and set(train.cuts) == {"none"}:
+        problems.append("train.average is for layers of the backbone that train. Leave it out, or train some.")
+    if train.average and train.patience:
+        problems.append("train.average and train.patience exclude each other: both say which weights are kept.")
     if not 0 <= train.label_smoothing < 1:
         problems.append(f"train.label_smoothing must be at least 0 and below 1. Received: {train.label_smoothing:g}.")
     for number, phase in enumerate(train.phases):

@@ -65,14 +65,21 @@ class Protocol:
 
     ``kind`` is ``folds`` or ``holdout``. ``test_fraction`` is the sealed share of every class. ``holdout`` is the share
     of the training images that validates when ``kind`` is ``holdout`` and no validation images are given.
-    ``final_epochs`` is the length of final trainings; 0: the rounded mean of the folds' best epochs.
+    ``final_epochs`` is the length of final trainings; 0: that of the procedure, or with ``score_epoch`` = ``best`` the
+    rounded mean of the folds' best epochs.
 
     Attributes:
+        choose_by: the measure by which candidates, and where there is a choice epochs, are chosen: ``accuracy``,
+            ``balanced_accuracy``, ``macro_f1``, ``auc`` (macro), ``loss``, or ``cost`` (of ``decide``).
+        score_epoch: ``last``: a fold is scored at the end of a procedure that its validation images had no say in, and
+            the final training is the same procedure. ``best``: at its own best epoch on the validation images, as
+            many reports do; that flatters.
         equivalence: differences in accuracy below this share do not matter to the user.
         nested: also judge the choice of the best itself, by a cross-validation around it.
         learning_curve: also train the best on fewer images.
         combinations: also try joined features and mirrored images.
         unknown_images: a folder of images that belong to no class, for judging the answer "unknown"; empty: none.
+        budget: seconds that the whole study may take; 0: as many as it needs.
         decide: what matters more than accuracy, each ``precision CLASS SHARE``, ``recall CLASS SHARE`` or
             ``cost TRUE:PREDICTED NUMBER`` (errors that are not named cost 1).
     """
@@ -82,7 +89,8 @@ class Protocol:
     holdout: float = 0.2
     repeats: int = 1
     test_fraction: float = 0.2
-    monitor: str = "accuracy"
+    choose_by: str = "accuracy"
+    score_epoch: str = "last"
     finals: str = "per_backbone"
     final_epochs: int = 0
     seed: int = 0
@@ -91,6 +99,7 @@ class Protocol:
     learning_curve: bool = False
     combinations: bool = False
     unknown_images: str = ""
+    budget: float = 0.0
     decide: tuple[str, ...] = ()
 
 
@@ -195,7 +204,11 @@ class Training:
             Keras layers, ``from N`` (layers numbered from 0, the input is 0) or ``from NAME`` of a layer.
         batch_normalization: of layers that train: ``training`` (statistics of the batch, moving statistics follow) or
             ``inference`` (moving statistics are used and stay; scale and shift train).
-        patience: epochs without a better monitor after which training stops, counted through all phases; 0: never.
+        patience: epochs without a better value of what chooses after which training stops, counted through all
+            phases; 0: never. Judged on a tenth of the training images that is held back for it, or with
+            ``protocol.score_epoch`` = ``best`` on the validation images.
+        average: share of all epochs, at the end, over which the weights that are kept are averaged; 0: those of the
+            last epoch. Where layers of the backbone train.
         label_smoothing: share of the target that is spread over all classes, 0 to below 1.
         class_weights: ``none``, or ``balanced``: images / (classes * images of the class).
         phases: what follows the first phase.
@@ -208,6 +221,7 @@ class Training:
     trainable: str = "none"
     batch_normalization: str = "training"
     patience: int = 0
+    average: float = 0.0
     label_smoothing: float = 0.0
     class_weights: str = "none"
     phases: tuple[Phase, ...] = ()

@@ -129,7 +129,8 @@ class _Reading:
         classes = tuple(top.get("classes", ()))
         problems += [f"classes: {one!r} is there twice." for one in dict.fromkeys(classes) if classes.count(one) > 1]
         data = clean_data(raw.get("data", {}), self._folder, "data", problems) | settings.data
-        protocol = (schema.clean(Protocol, raw.get("protocol", {}), "protocol", problems) or {}) | settings.protocol
+        protocol = schema.clean(Protocol, _present_protocol(raw.get("protocol", {})), "protocol", problems) or {}
+        protocol |= settings.protocol
         candidates, published = self._candidates(settings, classes)
         draft = Draft(
             candidates=candidates,
@@ -188,6 +189,14 @@ class _Reading:
         return list(first.values())
 
 
+def _present_protocol(table: Any) -> Any:
+    """Return a protocol in the present words: what has ``monitor`` was written when folds were scored at best epochs."""
+    if not isinstance(table, dict) or "monitor" not in table:
+        return table
+    rest = {key: value for key, value in table.items() if key != "monitor"}
+    return {"choose_by": table["monitor"], "score_epoch": "best"} | rest
+
+
 def _unreached(entries: Sequence[Entry], settings: Iterable[tuple[Address, Any]]) -> Iterator[str]:
     """Yield a line for every setting of a phase that no candidate has."""
     for address, _ in settings:
@@ -202,4 +211,5 @@ def _range_problems(draft: Draft) -> list[str]:
         *check.protocol_problems(draft.protocol),
         *check.precision_problems(draft.precision),
         *check.each_problems(draft.candidates),
+        *check.average_problems(draft.protocol, draft.candidates),
     ]

@@ -34,6 +34,7 @@ class Recipe:
             *check.protocol_problems(self.protocol),
             *check.precision_problems(self.precision),
             *check.candidates_problems(self.candidates),
+            *check.average_problems(self.protocol, self.candidates),
         ]
         if problems:
             raise UsageError("\n".join(dict.fromkeys(problems)))

@@ -190,7 +190,7 @@ def equivalence(findings: Findings) -> float | None:
 def ranking(summary: Summary) -> tuple[Ranked, ...]:
     """Return all candidates: the best of the summary, then the others by the rule of selection, failed ones last."""
     scale = ranking_scale(summary)
-    done = sorted(best_first(summary.candidates, summary.protocol.monitor), key=lambda one: one.id != summary.best)
+    done = sorted(best_first(summary.candidates, summary.protocol.measure), key=lambda one: one.id != summary.best)
     order = [*done, *(one for one in summary.candidates if one.cv is None)]
     place = {one.id: index for index, one in enumerate(summary.candidates)}
     called = labels(summary.candidates)

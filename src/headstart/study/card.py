@@ -17,8 +17,8 @@ from headstart.training.heads import describe
 
 
 def classifier_facts(case: Case, evidence: Evidence) -> CardFacts:
-    """Return what is known of the best candidate's classifier."""
-    final, result = case.final_of(case.best), case.result_of(case.best)
+    """Return what is known of the classifier that is kept."""
+    final, result = case.final_of(case.kept), case.result_of(case.kept)
     candidate = final.judged.candidate
     return CardFacts(
         data=data_name(case.plan),
@@ -45,8 +45,8 @@ def combination_facts(case: Case, combination: Combination, networks: Sequence[N
         head=how,
         steps="",
         choice=(
-            f"It was kept because it did better than {case.best} alone, in {judged_by(case.plan)} and on the test "
-            "images: its numbers on the test images are a little too good for that."
+            f"It was kept because combinations were asked for and it did better than {case.best} alone in "
+            f"{judged_by(case.plan)} among the training images."
         ),
         test=combination.test,
     )

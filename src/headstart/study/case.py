@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.split import Round
+from headstart.evaluation.evidence import CleanTest
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import CandidateResult, FinalResult
 from headstart.recipe import Protocol
@@ -46,7 +47,12 @@ class OutOfFold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """A study after its test set was opened. ``best`` and ``ranked`` (best first) are among the finalists."""
+    """A study after its test set was opened. ``best`` and ``ranked`` (best first) are among the finalists.
+
+    ``clean`` has the finalists, the best first, on the test images that are not also training images; empty where none
+    is. ``kept`` is the finalist that is recommended, whose classifier people keep: the best unless a cheaper one is
+    equal.
+    """
 
     plan: Plan
     parts: Parts
@@ -57,6 +63,8 @@ class Case:
     opened: Opened
     ranked: Sequence[CandidateResult]
     place: Workplace
+    clean: tuple[CleanTest, ...] = ()
+    kept: str = ""
 
     @property
     def best(self) -> str:
@@ -101,11 +109,11 @@ class Case:
 
 
 def ranked_finalists(
-    results: Sequence[CandidateResult], finals: Sequence[Final], monitor: str
+    results: Sequence[CandidateResult], finals: Sequence[Final], choose_by: str
 ) -> list[CandidateResult]:
     """Return the finalists, best first: by the rule of selection, which sees validation values only."""
     tested = {final.id for final in finals}
-    return [one for one in best_first(results, monitor) if one.id in tested]
+    return [one for one in best_first(results, choose_by) if one.id in tested]
 
 
 def out_of_fold(judged: Judged, parts: Parts) -> OutOfFold:

@@ -1,8 +1,7 @@
 """Nearly free accuracy: finalists that answer together, one head on two backbones, an image and its mirror image.
 
-All are made from cached features. A combination is recommended only where it beats the best candidate twice: out of
-fold, and on the sealed test images by more than chance explains. All that are tried count in that test, so that chance
-recommends one in at most 5 of 100 studies; the test accuracy of one that is recommended is a little too high for it.
+All are made from cached features, where they are asked for. The one that does best out of fold is recommended where it
+does better there than the best candidate alone; the test images have no say in it, unless they show it to be worse.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from headstart.features.arrays import new_array
 from headstart.recipe import Candidate
 from headstart.study.attempt import attempt
 from headstart.study.case import Case
-from headstart.study.judge import Judged, candidate_result, epochs_of, final_epochs, final_job, round_jobs
+from headstart.study.judge import Judged, candidate_result, final_epochs_of, final_job, round_jobs
 from headstart.study.learners import Goal, HeadLearner
 from headstart.study.networks import HEADS, Network
 from headstart.study.parts import Rows
@@ -58,11 +57,13 @@ class Answers:
 
 
 def combinations(case: Case) -> tuple[Combination, ...]:
-    """Judge the average of finalists, and where the protocol asks for it, joined features and the mirror image.
+    """Judge the average of finalists, joined features and the mirror image, where the protocol asks for it.
 
     One that fails is said and left out.
     """
-    found = [_attempted(case, kind) for kind in ((AVERAGE, JOINED, FLIP) if case.protocol.combinations else (AVERAGE,))]
+    if not case.protocol.combinations:
+        return ()
+    found = [_attempted(case, kind) for kind in (AVERAGE, JOINED, FLIP)]
     answers = [one for one in found if one is not None]
     return _judged(case, answers) if answers else ()
 
@@ -84,11 +85,18 @@ def answers_of(case: Case, kind: str) -> Answers | None:
 
 
 def _judged(case: Case, answers: Sequence[Answers]) -> tuple[Combination, ...]:
-    """Compare with the best candidate: McNemar's test, adjusted by Holm over the combinations."""
+    """Compare with the best candidate: McNemar's test, adjusted by Holm over the combinations. Recommend one at most."""
     said = {case.best: case.test_of(case.best).probabilities}
     said |= {_name(case, one.kind): one.test for one in answers}
     rows = compare_accuracy(case.best, case.parts.labels[case.parts.test], said)
-    return tuple(_combination(case, one, row) for one, row in zip(answers, rows, strict=True))
+    alone = rounds_accuracy(case, _rounds(case.judged_of(case.best)))
+    together = [rounds_accuracy(case, one.rounds) for one in answers]
+    first = int(np.argmax(together))
+    wanted = together[first] > alone and rows[first].verdict != "a"
+    return tuple(
+        _combination(case, one, row, (alone, accuracy), recommended=wanted and place == first)
+        for place, (one, row, accuracy) in enumerate(zip(answers, rows, together, strict=True))
+    )
 
 
 def _name(case: Case, kind: str) -> str:
@@ -99,10 +107,10 @@ def _name(case: Case, kind: str) -> str:
     return name
 
 
-def _combination(case: Case, one: Answers, row: Comparison) -> Combination:
-    alone = rounds_accuracy(case, _rounds(case.judged_of(case.best)))
-    together = rounds_accuracy(case, one.rounds)
-    recommended = row.verdict == "b" and together > alone
+def _combination(
+    case: Case, one: Answers, row: Comparison, accuracies: tuple[float, float], *, recommended: bool
+) -> Combination:
+    alone, together = accuracies
     test = evaluate(case.parts.labels[case.parts.test], one.test, case.classes)
     return Combination(
         id=row.b,
@@ -165,15 +173,12 @@ def _rounded(value: float) -> float:
 
 def _conclusion(row: Comparison, *, recommended: bool) -> str:
     if recommended:
-        return (
-            "Better in both, and on the test images by more than chance explains: recommended where points count. The "
-            "test images had a say in this, so their share flatters it a little."
-        )
+        return "It is the one to take: combinations were asked for, and it does best on images held back."
     if row.verdict == "a":
-        return "Worse on the test images by more than chance explains: not recommended."
+        return "Worse on the test images by more than chance explains."
     if row.verdict == "b":
-        return "Better on the test images by more than chance explains, but not in both: not recommended."
-    return "Chance alone can explain the difference on the test images: not recommended."
+        return "Better on the test images by more than chance explains, but not the best on images held back."
+    return "Chance alone can explain the difference on the test images."
 
 
 def _cost(case: Case, one: Answers) -> str:
@@ -285,7 +290,7 @@ def _joined(case: Case) -> Answers | None:
     if pair is None:
         return None
     candidate = dataclasses.replace(pair[0].candidate, name=" + ".join(one.candidate.id for one in pair))
-    goal = Goal(classes=len(case.classes), monitor=case.protocol.monitor)
+    goal = Goal(len(case.classes), case.plan.measure)
     network, copies = pair[0].network, Copies(case.parts, (), pair[0].network.seed)
     frozen = sum(case.learner_of(one.candidate.id).parameters(one.candidate).non_trainable for one in pair)
     learner = HeadLearner(network, _side_by_side(case, pair), copies, goal, frozen=frozen)
@@ -307,18 +312,13 @@ def _side_by_side(case: Case, members: Sequence[Judged]) -> NDArray[np.float32]:
 
 def _trained(case: Case, learner: HeadLearner, candidate: Candidate) -> tuple[Judged, Fit]:
     """Return a candidate after its rounds, and its final training."""
-    seed, place, parts = case.protocol.seed, case.place, case.parts
-    rounds = learner.train("joined", round_jobs([candidate], parts.rounds, seed), place.jobs, place.progress)
+    protocol, place, parts = case.protocol, case.place, case.parts
+    rounds = learner.train("joined", round_jobs([candidate], parts.rounds, protocol), place.jobs, place.progress)
     judged = Judged(learner.network, candidate, learner, tuple(one.fits[0] for one in rounds), 0.0, None, parts.rounds)
-    job = final_job(candidate, parts.train, _final_epochs(case, judged), seed)
+    epochs = final_epochs_of(judged, candidate_result(judged, case.plan, parts), protocol)
+    job = final_job(candidate, parts.train, epochs, protocol)
     [final] = learner.train("joined final", [job], place.jobs, place.progress)
     return judged, final.fits[0]
-
-
-def _final_epochs(case: Case, judged: Judged) -> int:
-    if judged.candidate.head.output == "logistic":
-        return epochs_of(judged.candidate)
-    return final_epochs(candidate_result(judged, len(case.classes)), case.protocol.final_epochs)
 
 
 def _mirrored(case: Case) -> Answers | None:

@@ -11,7 +11,7 @@ import numpy as np
 from headstart.classifier import bundle
 from headstart.classifier.answering import Answering
 from headstart.classifier.bundle import Provenance
-from headstart.evaluation.calibration import calibrated, fit_temperature
+from headstart.evaluation.calibration import FEWEST_TO_FIT, calibrated, fit_temperature
 from headstart.evaluation.evidence import Combination
 from headstart.features.combined_graph import Backbone, Member, average_graph, flip_graph, joined_graph
 from headstart.study.asked import targets_and_costs
@@ -34,30 +34,26 @@ HOW = {
 
 
 def save_recommended(case: Case, found: Sequence[Combination]) -> Combination | None:
-    """Write the recommended combination that does best out of fold as a classifier into the run folder.
+    """Write the recommended combination as the classifier of the run folder.
 
     Networks of unlike input sizes cannot be one classifier: an image is resized once, before it is seen. A failure is
-    said and does not end the study.
+    said, and then the best candidate alone is what is kept.
 
     Returns:
         What was saved; None where none is recommended or can be saved.
     """
-    chosen = [one for one in found if one.recommended and len(input_sizes(case, one.members)) == 1]
-    if not chosen:
+    best = next((one for one in found if one.recommended), None)
+    if best is None or len(input_sizes(case, best.members)) > 1:
         return None
-    best = max(chosen, key=lambda one: one.cross_validated or 0.0)
     reason, _ = attempt(lambda: save_combination(case, best))
     if reason:
         case.place.progress.say(f"The recommended combination ({best.id}) could not be saved: {reason}")
         return None
-    case.place.progress.say(
-        f"The recommended combination ({best.id}) is a classifier too: {case.place.folder.combination}"
-    )
     return best
 
 
 def save_combination(case: Case, combination: Combination) -> None:
-    """Write a combination as a classifier into the run folder.
+    """Write a combination as the classifier of the run folder.
 
     Raises:
         ValueError: its networks see images of unlike sizes.
@@ -70,15 +66,15 @@ def save_combination(case: Case, combination: Combination) -> None:
     assert answers is not None, "it was judged before"
     parts = _Parts(case)
     bundle.save(
-        case.place.folder.combination,
+        case.place.folder.classifier,
         _combined_graph(case, answers, parts),
         parts.weights,
         classes=case.classes,
-        learned=case.parts.learned,
         size=sizes[0],
         precision=case.plan.recipe.precision,
         provenance=_provenance(case, combination),
         answering=_answering(case, answers),
+        learned=case.parts.learned,
         facts=combination_facts(case, combination, _networks(case, combination), HOW[combination.kind]),
     )
 
@@ -129,7 +125,7 @@ def _answering(case: Case, answers: Answers) -> Answering:
     unique, firsts = np.unique(rows, return_index=True)
     labels = case.parts.labels[unique]
     logits = np.log(np.maximum(np.concatenate(answers.rounds)[firsts], 1e-30))
-    temperature = fit_temperature(logits, labels)
+    temperature = fit_temperature(logits, labels) if len(labels) >= FEWEST_TO_FIT else 1.0
     scores = calibrated(logits, temperature)
     targets, costs = targets_and_costs(case.protocol.decide, case.classes)
     return Answering(temperature, None, thresholds_for(targets, Scored(labels, scores), case.classes), costs)

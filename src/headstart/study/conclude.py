@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +19,15 @@ from headstart.evaluation.results import CandidateResult, Evaluation, FinalResul
 from headstart.recipe import Protocol
 from headstart.runs.folder import PredictionBlock
 from headstart.study.attempt import attempt
-from headstart.study.judge import Judged, epochs_of, final_epochs, final_job
+from headstart.study.judge import Judged, final_epochs_of, final_job
 from headstart.study.learners import Learner
 from headstart.study.parts import Parts, Rows
 from headstart.study.workplace import Workplace
 from headstart.training.heads import Fit, softmax
+
+# A final training whose loss on its images is above so many times the worst fold's has gone astray, unless that loss
+# is next to nothing; it is tried so many times in all.
+LARGEST_RATIO, NEGLIGIBLE_LOSS, MOST_ATTEMPTS = 5.0, 0.01, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +38,41 @@ class Final:
     epochs: int
     fit: Fit
     seconds: float
+    attempts: int = 1
 
     @property
     def id(self) -> str:
         """The candidate's name."""
         return self.judged.candidate.id
 
+    @property
+    def loss_ratio(self) -> float | None:
+        """The loss on the training images over that of the worst fold at its end; None of a head that is solved."""
+        if self.judged.candidate.head.output == "logistic":
+            return None
+        worst = max(fit.best.train.loss for fit in self.judged.fits)
+        loss = self.fit.best.train.loss
+        return loss / worst if math.isfinite(loss) and worst > 0 else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it learned its own images far worse than every fold learned theirs: the training went astray.
+
+        A solved head is at its optimum, and its loss is that of the penalty it chose.
+        """
+        if self.judged.candidate.head.output == "logistic":
+            return False
+        loss, ratio = self.fit.best.train.loss, self.loss_ratio
+        return not math.isfinite(loss) or (loss > NEGLIGIBLE_LOSS and (ratio is None or ratio > LARGEST_RATIO))
+
 
 def train_finals(
     finalists: Sequence[CandidateResult], judged: Sequence[Judged], parts: Parts, protocol: Protocol, place: Workplace
 ) -> tuple[list[Final], dict[str, str]]:
-    """Train every finalist on all training images: the protocol's epochs, or the mean of its rounds' best ones.
+    """Train every finalist on all training images, by the procedure of its rounds, and look whether it went well.
+
+    Where the loss on the training images is above five times the worst fold's, the training is repeated from another
+    seed, twice at most; the one with the lowest training loss is kept, and it is said.
 
     Returns:
         The finalists that could be trained, in order, and the reason of every other one by its id.
@@ -54,27 +84,52 @@ def train_finals(
     finals: list[Final] = []
     failures: dict[str, str] = {}
     for learner, mine in _by_learner(
-        [(by_id[one.id], _final_epochs(by_id[one.id], one, protocol)) for one in finalists]
+        [(by_id[one.id], final_epochs_of(by_id[one.id], one, protocol)) for one in finalists]
     ):
-        jobs = [final_job(one.candidate, parts.train, epochs, protocol.seed) for one, epochs in mine]
-        reason, trained = attempt(partial(learner.train, "finals", jobs, place.jobs, place.progress))
+        reason, trained = attempt(partial(_train_checked, learner, mine, parts.train, protocol, place))
         if trained is None:
             failures |= {one.candidate.id: f"The final training failed: {reason}" for one, _ in mine}
             continue
-        finals += [
-            Final(one, epochs, result.fits[0], result.seconds)
-            for (one, epochs), result in zip(mine, trained, strict=True)
-        ]
+        finals += trained
     if not finals:
         raise StudyError(f"Every finalist failed. The first: {next(iter(failures.values()))}")
     order = [result.id for result in finalists]
     return sorted(finals, key=lambda final: order.index(final.id)), failures
 
 
-def _final_epochs(judged: Judged, result: CandidateResult, protocol: Protocol) -> int:
-    if judged.candidate.head.output == "logistic":
-        return epochs_of(judged.candidate)
-    return final_epochs(result, protocol.final_epochs)
+def _train_checked(
+    learner: Learner, mine: Sequence[tuple[Judged, int]], train: Rows, protocol: Protocol, place: Workplace
+) -> list[Final]:
+    """Train finalists of one learner together; those that went astray again, each attempt from another seed."""
+    kept: dict[str, Final] = {}
+    for number in range(MOST_ATTEMPTS):
+        wanted = [(one, epochs) for one, epochs in mine if number == 0 or kept[one.candidate.id].failed]
+        if not wanted:
+            break
+        jobs = [final_job(one.candidate, train, epochs, protocol, attempt=number) for one, epochs in wanted]
+        trained = learner.train("finals", jobs, place.jobs, place.progress)
+        for (one, epochs), result in zip(wanted, trained, strict=True):
+            before = kept.get(one.candidate.id)
+            final = Final(one, epochs, result.fits[0], result.seconds, number + 1)
+            if before is not None:
+                better = _loss(final) < _loss(before)
+                seconds = before.seconds + final.seconds
+                final = dataclasses.replace(final if better else before, seconds=seconds, attempts=number + 1)
+            kept[final.id] = final
+            if final.failed:
+                _say_astray(final, number, place)
+    return list(kept.values())
+
+
+def _loss(final: Final) -> float:
+    loss = final.fit.best.train.loss
+    return loss if math.isfinite(loss) else math.inf
+
+
+def _say_astray(final: Final, number: int, place: Workplace) -> None:
+    times = "not a number" if final.loss_ratio is None else f"{final.loss_ratio:.0f} times the worst fold's"
+    what = "it is repeated from another seed" if number + 1 < MOST_ATTEMPTS else "the best of three trainings is kept"
+    place.progress.say(f"The final training of {final.id} went astray: its training loss is {times}; {what}.")
 
 
 def _by_learner(chosen: Sequence[tuple[Judged, int]]) -> list[tuple[Learner, list[tuple[Judged, int]]]]:
@@ -95,7 +150,7 @@ def final_predictions(final: Final, part: str, positions: Rows, parts: Parts) ->
 
 
 def fold_predictions(judged: Judged, parts: Parts) -> list[PredictionBlock]:
-    """Return what a candidate said of each round's validation images, at its best epoch there."""
+    """Return what a candidate said of each round's validation images, where the round is scored."""
     return [
         _block(
             judged.candidate.id,
@@ -154,6 +209,8 @@ def open_test(finals: Sequence[Final], parts: Parts, classes: Sequence[str], pla
                 train=_evaluation(train, classes),
                 validation=_evaluation(validation, classes, drawn=True) if validation else None,
                 test=_evaluation(test, classes, drawn=True),
+                attempts=final.attempts,
+                loss_ratio=final.loss_ratio,
             )
         )
         blocks += [block for block in (train, validation, test) if block is not None]

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from headstart.classifier import predict
 from headstart.classifier.answering import Answering
-from headstart.evaluation.evidence import Evidence, Unknown
+from headstart.evaluation.evidence import Evidence, Optimism, Unknown
 from headstart.evaluation.unknown import Detector
 from headstart.study.attempt import attempt
 from headstart.study.calibration import calibration
@@ -21,17 +21,20 @@ from headstart.study.leaks import leak_effect
 from headstart.study.learning_curve import learning_curve
 from headstart.study.nested import nested
 from headstart.study.operating import operating, thresholds_and_costs
-from headstart.study.optimism import optimism, overfitting
+from headstart.study.optimism import overfitting, with_nested
 from headstart.study.outliers import with_outliers
 from headstart.study.unknown import find_unknown, judge_folder, say_unreadable
 
 Found = TypeVar("Found")
 
 
-def gather(case: Case) -> tuple[Evidence, Answering]:
-    """Return the evidence of a study, and what the best candidate's classifier answers by.
+def gather(case: Case, flattery: Optimism) -> tuple[Evidence, Answering]:
+    """Return the evidence of a study, and what the classifier that is kept answers by.
 
     What cannot be measured is said and left out. Doubts and outliers are written into the run folder on the way.
+
+    Args:
+        flattery: how much the choice flatters the best one.
     """
     inner = _measured(case, "nested cross-validation", lambda: nested(case))
     calibrated = _measured(case, "calibration", lambda: calibration(case))
@@ -44,8 +47,8 @@ def gather(case: Case) -> tuple[Evidence, Answering]:
         calibration=calibrated,
         unknown=known,
         operating=_measured(case, "operating point", lambda: operating(case, temperature)),
-        leak_effect=_measured(case, "leaks", lambda: leak_effect(case)),
-        optimism=_measured(case, "optimism", lambda: optimism(case, inner)),
+        leak_effect=leak_effect(case.clean[0] if case.clean else None, case.result_of(case.best).test.accuracy),
+        optimism=with_nested(flattery, inner),
         learning_curve=_measured(case, "learning curve", lambda: learning_curve(case)),
         overfitting=_measured(case, "overfitting", lambda: overfitting(case)) or (),
         combinations=_measured(case, "combinations", lambda: combinations(case)) or (),

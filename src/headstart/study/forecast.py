@@ -17,7 +17,7 @@ from headstart.features.cache import ORIGINAL
 from headstart.machine import core_count
 from headstart.study.attempt import attempt
 from headstart.study.judge import round_jobs
-from headstart.study.learners import Goal, heads_unit, tuned_unit
+from headstart.study.learners import heads_unit, tuned_unit
 from headstart.study.networks import HEADS, TAIL, WHOLE, Network
 from headstart.study.parts import Parts
 from headstart.study.plan import Plan
@@ -138,7 +138,7 @@ class _Measurement:
 
         def bank_seconds(epochs: int) -> float:
             sample = [dataclasses.replace(_cut_down(job), epochs=epochs) for job in jobs]
-            work = partial(train_bank, features, labels, sample, classes=self._classes, monitor=self._goal.monitor)
+            work = partial(train_bank, features, labels, sample, classes=self._classes, measure=self._plan.measure)
             return _timed(work)
 
         if all(job.head.output == "logistic" for job in jobs):
@@ -176,8 +176,9 @@ class _Measurement:
 
         def fit_seconds(batches: int) -> float:
             rows = np.arange(batches * job.batch_size)
-            sample = dataclasses.replace(job, train=rows, validation=rows[:1])
-            return _timed(lambda: tuner.fit(images, labels, sample, monitor=self._goal.monitor))
+            settings = dataclasses.replace(job.settings, average=0.0)
+            sample = dataclasses.replace(job, settings=settings, train=rows, validation=rows[:1], watch=None)
+            return _timed(lambda: tuner.fit(images, labels, sample, measure=self._plan.measure))
 
         compiling, short, long = fit_seconds(SHORT), fit_seconds(SHORT), fit_seconds(LONG)
         return compiling, max(0.0, long - short) / (LONG - SHORT)
@@ -187,11 +188,7 @@ class _Measurement:
         return len(self._parts.rounds[0].train) * (1 + len(network.views))
 
     def _jobs(self, network: Network) -> list[Job]:
-        return round_jobs(network.candidates, self._parts.rounds, self._plan.recipe.protocol.seed)
-
-    @property
-    def _goal(self) -> Goal:
-        return Goal(self._classes, self._plan.recipe.protocol.monitor)
+        return round_jobs(network.candidates, self._parts.rounds, self._plan.recipe.protocol)
 
 
 def _phases(settings: recipe.Training) -> Iterator[tuple[int, recipe.Training]]:
@@ -212,7 +209,8 @@ def _phases(settings: recipe.Training) -> Iterator[tuple[int, recipe.Training]]:
 def _cut_down(job: Job) -> Job:
     """Return a job for one epoch on ``SAMPLE_ROWS`` rows, a fifth of which validate."""
     border = SAMPLE_ROWS * 4 // 5
-    return dataclasses.replace(job, train=np.arange(border), validation=np.arange(border, SAMPLE_ROWS), epochs=1)
+    rows = np.arange(border), np.arange(border, SAMPLE_ROWS)
+    return dataclasses.replace(job, train=rows[0], validation=rows[1], watch=rows[1], epochs=1)
 
 
 def _for_each(work: Callable[[ImageRow], object], rows: Sequence[ImageRow]) -> None:

@@ -32,8 +32,8 @@ Arrays = dict[str, NDArray[np.float32]]
 
 
 def save_classifier(case: Case, answering: Answering, evidence: Evidence) -> None:
-    """Write the best finalist, how it answers, and what was found out about it, as a classifier into the run folder."""
-    plan, final, result, place = case.plan, case.final_of(case.best), case.result_of(case.best), case.place
+    """Write the finalist that is kept, how it answers, and what was found out about it, as a classifier."""
+    plan, final, result, place = case.plan, case.final_of(case.kept), case.result_of(case.kept), case.place
     network, candidate = final.judged.network, final.judged.candidate
     backbone, weights = trained_backbone(final, any_size=True)
     bundle.save(

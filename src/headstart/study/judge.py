@@ -7,20 +7,24 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from headstart import storage
 from headstart.data.split import Round
+from headstart.evaluation.choosing import Measure
 from headstart.evaluation.intervals import wilson_interval
 from headstart.evaluation.metrics import fold_values
 from headstart.evaluation.results import CandidateResult, CrossValidation, FoldValues
-from headstart.recipe import Candidate
+from headstart.recipe import Candidate, Protocol
 from headstart.study.attempt import attempt
 from headstart.study.jobs import Trained
 from headstart.study.learners import Learner
 from headstart.study.networks import Network
 from headstart.study.parts import Parts, Rows
+from headstart.study.plan import Plan
 from headstart.study.prepare import Prepared
 from headstart.study.workplace import Workplace
-from headstart.training.heads import EpochMetrics, Fit, Job, Scores, describe
+from headstart.training.heads import EpochMetrics, Fit, Job, Scores, describe, softmax
 
 BYTES_PER_PARAMETER = 4
 
@@ -41,28 +45,28 @@ class Judged:
     rounds: tuple[Round, ...] = ()
 
 
-def judge(prepared: Sequence[Prepared], parts: Parts, seed: int, place: Workplace) -> list[Judged]:
+def judge(prepared: Sequence[Prepared], parts: Parts, protocol: Protocol, place: Workplace) -> list[Judged]:
     """Train every candidate of every network on every round; one that fails keeps its place with the reason."""
     judged = []
     for one in prepared:
         if one.learner is None:
             judged += [_failed(one.network, candidate, one.reason) for candidate in one.network.candidates]
         else:
-            judged += _judge_network(one.learner, one.network.candidates, parts, seed, place)
+            judged += _judge_network(one.learner, one.network.candidates, parts, protocol, place)
     return judged
 
 
 def _judge_network(
-    learner: Learner, candidates: Sequence[Candidate], parts: Parts, seed: int, place: Workplace
+    learner: Learner, candidates: Sequence[Candidate], parts: Parts, protocol: Protocol, place: Workplace
 ) -> list[Judged]:
     """Train candidates of one network together; should that fail, each alone, so that one failure stays alone."""
-    jobs = round_jobs(candidates, parts.rounds, seed)
+    jobs = round_jobs(candidates, parts.rounds, protocol)
     reason, trained = attempt(lambda: learner.train("rounds", jobs, place.jobs, place.progress))
     if trained is not None:
         return [_judged(learner, one, trained[at :: len(candidates)], parts) for at, one in enumerate(candidates)]
     if len(candidates) == 1:
         return [_failed(learner.network, candidates[0], reason)]
-    return [judged for one in candidates for judged in _judge_network(learner, [one], parts, seed, place)]
+    return [judged for one in candidates for judged in _judge_network(learner, [one], parts, protocol, place)]
 
 
 def _judged(learner: Learner, candidate: Candidate, trained: Sequence[Trained], parts: Parts) -> Judged:
@@ -74,25 +78,36 @@ def _failed(network: Network, candidate: Candidate, reason: str | None) -> Judge
     return Judged(network, candidate, None, (), 0.0, reason)
 
 
-def round_job(candidate: Candidate, one: Round, seed: int) -> Job:
+def round_job(candidate: Candidate, one: Round, protocol: Protocol) -> Job:
     """Return the training of a candidate in one round.
 
     All candidates of a round start from the same head and see the images in the same order, so that they differ by
-    their settings alone.
+    their settings alone. Where folds are scored at their best epochs, the validation images choose it.
     """
-    place = (seed, one.repeat, one.fold)
-    return _job(f"{candidate.id}/{one.repeat}/{one.fold}", candidate, one.train, one.validation, place)
+    place = (protocol.seed, one.repeat, one.fold)
+    job = _job(f"{candidate.id}/{one.repeat}/{one.fold}", candidate, one.train, one.validation, place)
+    return dataclasses.replace(job, watch=one.validation) if protocol.score_epoch == "best" else job
 
 
-def round_jobs(candidates: Sequence[Candidate], rounds: Sequence[Round], seed: int) -> list[Job]:
+def round_jobs(candidates: Sequence[Candidate], rounds: Sequence[Round], protocol: Protocol) -> list[Job]:
     """Return the trainings of all candidates in all rounds, round by round."""
-    return [round_job(candidate, one, seed) for one in rounds for candidate in candidates]
+    return [round_job(candidate, one, protocol) for one in rounds for candidate in candidates]
 
 
-def final_job(candidate: Candidate, train: Rows, epochs: int, seed: int) -> Job:
-    """Return the final training of a candidate on all training images, for a fixed number of epochs."""
-    job = _job(f"{candidate.id}/final", candidate, train, None, (seed, "final"))
-    return dataclasses.replace(job, epochs=epochs, settings=dataclasses.replace(job.settings, patience=0))
+def final_job(candidate: Candidate, train: Rows, epochs: int, protocol: Protocol, *, attempt: int = 0) -> Job:
+    """Return the final training of a candidate on all training images: the procedure of the rounds.
+
+    Where folds are scored at their best epochs no images can choose one here: it trains for ``epochs`` and ends.
+
+    Args:
+        attempt: counts from 0; each has first weights and an order of its own.
+    """
+    place = (protocol.seed, "final", attempt) if attempt else (protocol.seed, "final")
+    key = f"{candidate.id}/final" + (f"/{attempt}" if attempt else "")
+    job = _job(key, candidate, train, None, place)
+    if protocol.score_epoch == "best":
+        job = dataclasses.replace(job, settings=dataclasses.replace(job.settings, patience=0))
+    return dataclasses.replace(job, epochs=epochs)
 
 
 def _job(key: str, candidate: Candidate, train: Rows, validation: Rows | None, place: tuple[object, ...]) -> Job:
@@ -116,9 +131,9 @@ def epochs_of(candidate: Candidate) -> int:
     return 1 if candidate.head.output == "logistic" else candidate.train.all_epochs
 
 
-def candidate_result(judged: Judged, classes: int) -> CandidateResult:
+def candidate_result(judged: Judged, plan: Plan, parts: Parts) -> CandidateResult:
     """Return what ``summary.json`` says of a candidate."""
-    candidate = judged.candidate
+    candidate, classes = judged.candidate, len(plan.table.classes)
     parameters = judged.learner.parameters(candidate) if judged.learner else None
     return CandidateResult(
         id=candidate.id,
@@ -130,7 +145,7 @@ def candidate_result(judged: Judged, classes: int) -> CandidateResult:
         reason=judged.reason,
         parameters=parameters,
         size_bytes=parameters.total * BYTES_PER_PARAMETER if parameters else None,
-        cv=cross_validation(judged.fits, judged.rounds) if judged.fits else None,
+        cv=scored(judged.fits, judged.rounds, plan.measure, parts.labels) if judged.fits else None,
     )
 
 
@@ -147,8 +162,33 @@ def _words_of(cut: str) -> str:
     return f"the last {layer} layers train" if kind == "last" else f"layers from {layer} on train"
 
 
+def scored(fits: Sequence[Fit], rounds: Sequence[Round], measure: Measure, labels: Rows) -> CrossValidation:
+    """Return the values of a candidate's rounds, those of the measure that chooses among them."""
+    cv = cross_validation(fits, rounds)
+    if measure.name in ("accuracy", "loss"):
+        return cv
+    return dataclasses.replace(cv, chosen=chosen_values(fits, rounds, measure, labels))
+
+
+def chosen_values(fits: Sequence[Fit], rounds: Sequence[Round], measure: Measure, labels: Rows) -> FoldValues:
+    """Return the values of a measure on every round's validation images.
+
+    Where a round has none (an AUC needs two classes), there is one value a repeat, of all its images together.
+    """
+    said = [(one, softmax(fit.validation_logits.astype(np.float64))) for one, fit in zip(rounds, fits, strict=True)
+            if fit.validation_logits is not None]  # fmt: skip
+    values = [measure.of(labels[one.validation], probabilities) for one, probabilities in said]
+    if any(value is None for value in values):
+        values = []
+        for repeat in sorted({one.repeat for one in rounds}):
+            mine = [(labels[one.validation], given) for one, given in said if one.repeat == repeat]
+            values.append(measure.of(*(np.concatenate(part) for part in zip(*mine, strict=True))))
+    found = [math.nan if value is None else value for value in values]
+    return fold_values(found, found, test_share=validation_share(rounds) if len(found) > 1 else None)
+
+
 def cross_validation(fits: Sequence[Fit], rounds: Sequence[Round] = ()) -> CrossValidation:
-    """Return the values of all rounds: at each one's best epoch, and at its last.
+    """Return the values of all rounds: where each is scored, and at its last epoch.
 
     Args:
         fits: one per round.
@@ -196,6 +236,18 @@ def _of_validation(scores: Scores) -> EpochMetrics:
 def with_failure(result: CandidateResult, reason: str | None) -> CandidateResult:
     """Return the result as it is, or as failed for a reason that came up after its rounds."""
     return dataclasses.replace(result, status="failed", reason=reason, cv=None) if reason else result
+
+
+def final_epochs_of(judged: Judged, result: CandidateResult, protocol: Protocol) -> int:
+    """Return the epochs of a candidate's final training.
+
+    The protocol's where it says so, else as many as the procedure has; or, where folds are scored at their best epochs,
+    the rounded mean of those, at least 1.
+    """
+    if protocol.score_epoch == "last" or judged.candidate.head.output == "logistic":
+        solved = judged.candidate.head.output == "logistic"
+        return protocol.final_epochs if protocol.final_epochs and not solved else epochs_of(judged.candidate)
+    return final_epochs(result, protocol.final_epochs)
 
 
 def finalists(ranked: Sequence[CandidateResult], rule: str) -> list[CandidateResult]:

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart import storage
+from headstart.evaluation.choosing import ACCURACY, Measure
 from headstart.evaluation.results import ParameterCounts
 from headstart.progress import Progress
 from headstart.recipe import Candidate
@@ -20,16 +22,19 @@ from headstart.study.workshop import Workshop
 from headstart.training.bank import train_bank
 from headstart.training.heads import Fit, Job, forward, parameter_count
 
+# The share of the training images that tells when to stop, where no others may.
+HELD_BACK = 0.1
+
 Rows = NDArray[np.int64]
 Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What all learners of a study share: the number of classes, and the monitor (accuracy or loss)."""
+    """What all learners of a study share: the number of classes, and the measure that chooses."""
 
     classes: int
-    monitor: str
+    measure: Measure = ACCURACY
 
 
 def heads_unit(stage: str, network: Network, jobs: Sequence[Job]) -> tuple[object, ...]:
@@ -86,9 +91,9 @@ class HeadLearner:
             return train_bank(
                 self._features,
                 self._copies.labels,
-                [_with_copies(job, self._copies) for job in jobs],
+                [_ready(job, self._copies) for job in jobs],
                 classes=self._goal.classes,
-                monitor=self._goal.monitor,
+                measure=self._goal.measure,
                 progress=progress,
             )
 
@@ -114,7 +119,11 @@ class HeadLearner:
         return HeadLearner(self.network, features, self._copies, self._goal, frozen=self._frozen)
 
 
-def _with_copies(job: Job, copies: Copies) -> Job:
+def _ready(job: Job, copies: Copies) -> Job:
+    """Return a job with the changed copies of its training images, and with images that tell it when to stop."""
+    if job.patience and job.watch is None and job.head.output != "logistic":
+        train, watch = copies.held_back(job.train, HELD_BACK, storage.seed_from(job.order_seed, "held back"))
+        job = replace(job, train=train, watch=watch)
     if not copies.views:
         return job
     return replace(job, train=copies.expanded(job.train), versions=1 + len(copies.views))
@@ -151,7 +160,7 @@ class TunedLearner:
 
     def train(self, stage: str, jobs: Sequence[Job], store: Jobs, progress: Progress) -> list[Trained]:
         """Return one result per job."""
-        jobs = [_with_copies(job, self._copies) for job in jobs]
+        jobs = [_ready(job, self._copies) for job in jobs]
         total = sum(job.epochs * len(job.train) for job in jobs)
         with progress.track(f"Training {self.network.name}", total=total, unit="images") as advance:
             trained = []
@@ -169,7 +178,7 @@ class TunedLearner:
                 self._images,
                 self._copies.labels,
                 job,
-                monitor=self._goal.monitor,
+                measure=self._goal.measure,
                 checkpoint=store.checkpoint(unit),
                 progress=progress,
             )

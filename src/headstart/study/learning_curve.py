@@ -13,6 +13,7 @@ from headstart.data.split import Round
 from headstart.evaluation.evidence import Expected, LearningCurve, LearningPoint
 from headstart.evaluation.learning_curve import Gain, expected_gains
 from headstart.evaluation.ranking import best_first
+from headstart.recipe import Protocol
 from headstart.study.attempt import attempt
 from headstart.study.case import Case
 from headstart.study.judge import Judged, cross_validation, round_job, validation_share
@@ -55,7 +56,7 @@ def learning_curve(case: Case) -> LearningCurve | None:
 
 def _frozen(case: Case) -> Judged | None:
     """Return the best candidate that trains on features."""
-    for result in best_first(case.results, case.protocol.monitor):
+    for result in best_first(case.results, case.protocol.choose_by):
         if case.learner_of(result.id).features(case.parts.train[:1]) is not None:
             return case.judged_of(result.id)
     return None
@@ -68,7 +69,7 @@ def _trained(judged: Judged, case: Case) -> list[Trainings]:
     """Return for every share the smaller rounds and their fits: all of them train at once."""
     smaller = smaller_rounds(case.parts, case.protocol.seed)
     pairs = [(one, whole) for rounds in smaller for one, whole in zip(rounds, case.parts.rounds, strict=True)]
-    jobs = [_job(judged, one, whole, case.protocol.seed) for one, whole in pairs]
+    jobs = [_job(judged, one, whole, case.protocol) for one, whole in pairs]
     if not jobs:
         return []
     place = case.place
@@ -111,9 +112,9 @@ def _part(train: Rows, share: float, labels: Rows, standing: Rows) -> Rows:
     return np.sort(np.concatenate(kept))
 
 
-def _job(judged: Judged, one: Round, whole: Round, seed: int) -> Job:
+def _job(judged: Judged, one: Round, whole: Round, protocol: Protocol) -> Job:
     """Return the training of a part, with about as many steps as that of the whole round."""
-    job = round_job(judged.candidate, one, seed)
+    job = round_job(judged.candidate, one, protocol)
     key = f"{job.key}/{len(one.train)}"
     if job.head.output == "logistic":
         return dataclasses.replace(job, key=key)

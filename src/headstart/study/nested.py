@@ -19,7 +19,7 @@ from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import CandidateResult, FoldValues
 from headstart.study.attempt import attempt
 from headstart.study.case import Case
-from headstart.study.judge import cross_validation, epochs_of, final_epochs, final_job, round_jobs, validation_share
+from headstart.study.judge import final_epochs_of, final_job, round_jobs, scored, validation_share
 from headstart.study.learners import Learner
 
 
@@ -85,7 +85,7 @@ class _OuterFold:
         for one in candidates:
             groups.setdefault(id(self._case.learner_of(one.id)), []).append(one)
         results = [result for group in groups.values() for result in self._validated(group)]
-        for result in best_first(results, self._case.protocol.monitor):
+        for result in best_first(results, self._case.protocol.choose_by):
             _, accuracy = attempt(partial(self._accuracy, result))
             if accuracy is not None:
                 return result.id, accuracy
@@ -99,21 +99,21 @@ class _OuterFold:
         return [] if len(group) == 1 else [result for one in group for result in self._validated([one])]
 
     def _trained(self, group: Sequence[CandidateResult]) -> list[CandidateResult]:
-        judged, seed = [self._case.judged_of(one.id) for one in group], self._case.protocol.seed
-        jobs = round_jobs([one.candidate for one in judged], self._rounds, seed)
-        place = self._case.place
+        judged, protocol = [self._case.judged_of(one.id) for one in group], self._case.protocol
+        jobs = round_jobs([one.candidate for one in judged], self._rounds, protocol)
+        place, measure, labels = self._case.place, self._case.plan.measure, self._case.parts.labels
         trained = self._learner(group[0]).train(self._stage, jobs, place.jobs, place.progress)
         fits = [one.fits[0] for one in trained]
         return [
-            dataclasses.replace(result, cv=cross_validation(fits[at :: len(group)])) for at, result in enumerate(group)
+            dataclasses.replace(result, cv=scored(fits[at :: len(group)], self._rounds, measure, labels))
+            for at, result in enumerate(group)
         ]
 
     def _accuracy(self, result: CandidateResult) -> float:
         """Train a candidate on all images but the outer fold's, as a finalist is, and judge it on those."""
-        candidate, protocol, place = self._case.judged_of(result.id).candidate, self._case.protocol, self._case.place
-        solved = candidate.head.output == "logistic"
-        epochs = epochs_of(candidate) if solved else final_epochs(result, protocol.final_epochs)
-        job = final_job(candidate, self._outer.train, epochs, protocol.seed)
+        judged, protocol, place = self._case.judged_of(result.id), self._case.protocol, self._case.place
+        candidate, epochs = judged.candidate, final_epochs_of(judged, result, protocol)
+        job = final_job(candidate, self._outer.train, epochs, protocol)
         learner = self._learner(result)
         [trained] = learner.train(self._stage, [job], place.jobs, place.progress)
         logits = learner.logits(candidate, trained.fits[0], self._outer.validation)

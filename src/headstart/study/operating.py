@@ -53,7 +53,7 @@ def thresholds_for(targets: Sequence[Target], seen: Scored, classes: Sequence[st
 def operating(case: Case, temperature: float) -> Operating | None:
     """Return what the protocol's targets or costs do to the best candidate's answers; None without any."""
     targets, costs = targets_and_costs(case.protocol.decide, case.classes)
-    block = case.test_of(case.best)
+    block = case.test_of(case.kept)
     test = Scored(block.labels, calibrated(block.logits, temperature))
     if targets:
         return _with_targets(case, targets, _unseen(case, temperature), test)
@@ -64,7 +64,7 @@ def _with_costs(case: Case, costs: Sequence[Cost], test: Scored) -> Operating:
     answers, before = answered(test.scores, case.classes, (), costs), test.scores.argmax(axis=1)
     matrix = cost_matrix(costs, case.classes)
     return Operating(
-        candidate=case.best,
+        candidate=case.kept,
         points=(),
         accuracy=float(np.mean(answers == test.labels)),
         accuracy_before=float(np.mean(before == test.labels)),
@@ -86,7 +86,7 @@ def _with_targets(case: Case, targets: Sequence[Target], seen: Scored, test: Sco
         counts = (_counts(seen.labels, of_seen, index), _counts(test.labels, answers, index))
         points.append(_point(target, threshold.value, *counts))
     return Operating(
-        candidate=case.best,
+        candidate=case.kept,
         points=tuple(points),
         accuracy=float(np.mean(answers == test.labels)),
         accuracy_before=float(np.mean(test.scores.argmax(axis=1) == test.labels)),

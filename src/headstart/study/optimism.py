@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headstart import storage
 from headstart.evaluation.evidence import Optimism, Overfitting
+from headstart.evaluation.metrics import CLIP
 from headstart.evaluation.optimism import Correction, best_epoch_optimism, correct_choice
 from headstart.evaluation.overfitting import Course
 from headstart.evaluation.overfitting import overfitting as overfitting_of
@@ -26,27 +27,39 @@ Floats = NDArray[np.float64]
 
 # Changes below half of the last digit shown are called "less than".
 UNSEEN = 0.0005
-SMALLEST_PROBABILITY = 1e-300
 
 
-def optimism(case: Case, nested: NestedResult | None) -> Optimism:
+def optimism(case: Case) -> Optimism:
     """Return how much the choice among all candidates that finished, and that of the epoch, flatter the best one."""
-    ranked = [case.judged_of(one.id) for one in best_first(case.results, case.protocol.monitor)]
+    ranked = [case.judged_of(one.id) for one in best_first(case.results, case.protocol.choose_by)]
     found = correction(ranked, case) if len(ranked) > 1 else None
-    best_epoch = _best_epoch(case.judged_of(case.best), case)
+    best_epoch = _best_epoch(case.judged_of(case.best), case) if _chose_epoch(case) else None
     measured = Optimism(
         candidates=len(ranked),
         selection=found.optimism if found else None,
         corrected=None,
         corrected_ci95=None,
         best_epoch=best_epoch,
-        nested=nested.accuracy if nested else None,
-        chosen=nested.chosen if nested else (),
+        nested=None,
+        chosen=(),
         sentence="",
     )
     if found and (best_epoch is not None or not _chose_epoch(case)):
         measured = _corrected(measured, found, _accuracy(case).mean)
     return dataclasses.replace(measured, sentence=" ".join(_sentences(measured, case)))
+
+
+def with_nested(measured: Optimism, nested: NestedResult | None) -> Optimism:
+    """Return the same with what a nested cross-validation found, where there was one."""
+    if nested is None:
+        return measured
+    sentence = f"{measured.sentence} {_of_nested(nested.accuracy, nested.chosen)}"
+    return dataclasses.replace(measured, nested=nested.accuracy, chosen=nested.chosen, sentence=sentence)
+
+
+def selection_of(measured: Optimism) -> float:
+    """Return by how much the folds flatter the best one: for its choice and, where they chose it, for its epoch."""
+    return (measured.selection or 0.0) + max(0.0, measured.best_epoch or 0.0)
 
 
 def _corrected(measured: Optimism, found: Correction, shown: float) -> Optimism:
@@ -59,8 +72,8 @@ def _corrected(measured: Optimism, found: Correction, shown: float) -> Optimism:
 
 
 def _chose_epoch(case: Case) -> bool:
-    """Tell whether the best one had several epochs to choose from."""
-    return any(len(fit.history) > 1 for fit in case.judged_of(case.best).fits)
+    """Tell whether the images that validate the best one have also chosen among several epochs of it."""
+    return case.protocol.score_epoch == "best" and any(len(fit.history) > 1 for fit in case.judged_of(case.best).fits)
 
 
 def _accuracy(case: Case) -> FoldValues:
@@ -79,9 +92,22 @@ def correction(ranked: Sequence[Judged], case: Case) -> Correction | None:
     rows, times = np.unique(np.concatenate([one.validation for one in parts.rounds]), return_counts=True)
     per_candidate = [_right_and_gain(one, parts, rows) for one in ranked]
     right, gain = (np.stack([pair[kind] for pair in per_candidate], axis=1) / times[:, None] for kind in (0, 1))
-    rule = (gain, right) if case.protocol.monitor == "loss" else (right, gain)
+    rule = _rule(case, right, gain, parts.labels[rows])
     seed = storage.seed_from(case.protocol.seed, "optimism")
     return correct_choice(right, rule, seed=seed, times=times)
+
+
+def _rule(case: Case, right: Floats, gain: Floats, labels: Rows) -> tuple[Floats, ...]:
+    """Return what the choice goes by as sums over images, most important first.
+
+    F1 and AUC are no such sums; the balanced accuracy and the logarithms of probabilities stand in for them.
+    """
+    measure = case.protocol.choose_by
+    if measure in ("loss", "auc"):
+        return gain, right
+    if measure in ("balanced_accuracy", "macro_f1"):
+        return right / np.bincount(labels)[labels][:, None], right, gain
+    return right, gain
 
 
 def _right_and_gain(judged: Judged, parts: Parts, rows: Rows) -> tuple[Floats, Floats]:
@@ -92,7 +118,7 @@ def _right_and_gain(judged: Judged, parts: Parts, rows: Rows) -> tuple[Floats, F
         labels, place = parts.labels[one.validation], np.searchsorted(rows, one.validation)
         of_truth = softmax(fit.validation_logits.astype(np.float64))[np.arange(len(labels)), labels]
         right[place] += fit.validation_logits.argmax(axis=1) == labels
-        gain[place] += np.log(np.maximum(np.nan_to_num(of_truth), SMALLEST_PROBABILITY))
+        gain[place] += np.log(np.clip(np.nan_to_num(of_truth), CLIP, 1 - CLIP))
     return right, gain
 
 
@@ -101,15 +127,15 @@ def _best_epoch(judged: Judged, case: Case) -> float | None:
     repeats: dict[int, list[Fit]] = defaultdict(list)
     for one, fit in zip(case.parts.rounds, judged.fits, strict=True):
         repeats[one.repeat].append(fit)
-    found = [_of_repeat(fits, case.protocol.monitor) for fits in repeats.values()]
+    found = [_of_repeat(fits, case.protocol.choose_by) for fits in repeats.values()]
     known = [value for value in found if value is not None]
     return float(np.mean(known)) if known else None
 
 
-def _of_repeat(fits: Sequence[Fit], monitor: str) -> float | None:
+def _of_repeat(fits: Sequence[Fit], choose_by: str) -> float | None:
     accuracies = [np.array([_validation(row).accuracy for row in fit.history]) for fit in fits]
     losses = [_losses(fit) for fit in fits]
-    if monitor == "loss":
+    if choose_by == "loss":
         return best_epoch_optimism(accuracies, [-one for one in losses])
     pairs = zip(accuracies, losses, strict=True)
     return best_epoch_optimism(accuracies, [np.where(np.isfinite(loss), one, -np.inf) for one, loss in pairs])
@@ -127,14 +153,12 @@ def _validation(row: EpochRow | Scores) -> EpochMetrics:
 def _sentences(measured: Optimism, case: Case) -> Iterator[str]:
     yield _of_choice(measured, case)
     if measured.best_epoch is not None:
-        yield f"Showing every fold at its own best epoch flatters it by {_points(measured.best_epoch)}."
+        yield f"Scoring every fold at its own best epoch, as its report did, flatters it by {_points(measured.best_epoch)}."
         if measured.corrected is not None:
             yield f"Less both, {_percent(measured.corrected)} remain."
     elif _chose_epoch(case):
         last = _percent(_accuracy(case).last_epoch_mean)
         yield f"Its best epoch was chosen on the same images, though: at the last epoch it was {last}."
-    if measured.nested is not None:
-        yield _of_nested(measured.nested, measured.chosen)
 
 
 def _of_choice(measured: Optimism, case: Case) -> str:

@@ -89,7 +89,7 @@ def _changed(network: Network, plan: Plan, parts: Parts, position: int, pixels: 
     candidate = _augmented_candidate(network)
     fresh = candidate.augmentation.fresh if candidate else ()
     if candidate and fresh:
-        seed = final_job(candidate, parts.train, 1, plan.recipe.protocol.seed).augment_seed
+        seed = final_job(candidate, parts.train, 1, plan.recipe.protocol).augment_seed
         for epoch in range(1, DRAWN + 1):
             rows = np.array([position])
             yield ", ".join(fresh), augment.fresh_batch(pixels[None], fresh, seed=seed, epoch=epoch, rows=rows)[0]

@@ -17,10 +17,12 @@ from headstart.data.audit import Audit, audit
 from headstart.data.images import ImageRow, ImageTable
 from headstart.data.split import Splits, split_table
 from headstart.errors import DataError, ImageError, UsageError
+from headstart.evaluation.choosing import Measure
+from headstart.evaluation.operating import cost_matrix
 from headstart.features.trunk import Engine, choose_engine
 from headstart.machine import package_versions
 from headstart.recipe import Recipe
-from headstart.study.asked import check_decisions, check_nested, unknown_images
+from headstart.study.asked import check_decisions, check_nested, targets_and_costs, unknown_images
 from headstart.study.earlier import check_same_images
 from headstart.study.networks import Network, make_networks, network_problems, resolved
 from headstart.version import __version__
@@ -41,6 +43,15 @@ class Plan:
     audit: Audit
     unknown_images: tuple[Path, ...]
     study_id: str
+
+    @property
+    def measure(self) -> Measure:
+        """The measure that chooses, with the costs of errors where it is the cost."""
+        protocol, classes = self.recipe.protocol, self.table.classes
+        if protocol.choose_by != "cost":
+            return Measure(protocol.choose_by)
+        _, costs = targets_and_costs(protocol.decide, classes)
+        return Measure("cost", tuple(map(tuple, cost_matrix(costs, classes).tolist())))
 
     def default_folder(self) -> Path:
         """Return ``runs/<data>-<hash of data and settings>``."""

@@ -41,7 +41,7 @@ class Preparation:
 
     def __init__(self, plan: Plan, parts: Parts, workshop: Workshop, place: Workplace) -> None:
         self._plan, self._parts, self._workshop, self._place = plan, parts, workshop, place
-        self._goal = Goal(classes=len(plan.table.classes), monitor=plan.recipe.protocol.monitor)
+        self._goal = Goal(len(plan.table.classes), plan.measure)
         self._pixels: dict[Resize, NDArray[np.uint8]] = {}
         self._images = ImageSet(
             keys=tuple(row.sha256 for row in parts.rows),

@@ -26,7 +26,8 @@ from headstart.study.tuning import tuned_layers
 
 SMALL_CNN = "small_cnn"
 CONTROL_RATE = 1e-3
-DEFAULT_RATES = (1e-2, 1e-3, 1e-4, 1e-5)
+# Of heads on frozen backbones, and of networks that train from scratch.
+DEFAULT_RATES, SCRATCH_RATES = (3e-2, 1e-2, 3e-3, 1e-3), (3e-3, 1e-3)
 RANDOM_SUFFIX = ":random"
 
 AUGMENTATIONS = {
@@ -45,9 +46,11 @@ OPTION_OF_KEY = {
     "train.schedule.": "--schedule-",
     "train.batch_size": "--batch-size",
     "train.label_smoothing": "--label-smoothing",
+    "train.average": "the average of weights",
     "train.class_weights": "--class-weights",
     "train.": "--",
     "protocol.test_fraction": "--test-fraction",
+    "protocol.choose_by": "--choose-by",
     "protocol.": "--",
     "data.min_images_per_class": "--min-images-per-class",
     "data.": "--",
@@ -61,13 +64,31 @@ OPTION_OF_KEY = {
 TUNED_HEAD_RATE = 1e-3
 TUNED_RATE = 1e-4
 TUNED_HEAD_EPOCHS = 5
+# The share of the epochs whose weights are averaged where layers of the backbone train.
+AVERAGED = 0.2
+
+# Settings that only trainings in epochs have: whoever changes one asks for heads that are trained so.
+OF_EPOCHS = (
+    "dense",
+    "dropout",
+    "l2",
+    "optimizer",
+    "momentum",
+    "nesterov",
+    "schedule",
+    "schedule_factor",
+    "schedule_every",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of ``compare``. Empty or None stands for the default.
 
-    ``backbones`` may carry ``:random`` for random weights. ``folds`` and ``holdout`` exclude each other.
+    ``backbones`` may carry ``:random`` for random weights. ``folds`` and ``holdout`` exclude each other. Frozen
+    backbones get a head of ``logistic`` regression; with ``learning_rates``, or settings that only trainings in epochs
+    have, also heads that are trained at each rate. ``budget`` is the seconds that the whole study may take, 0: as many
+    as it needs; it chooses itself what fits, fine-tuning included.
     ``random_control`` adds every pretrained backbone once more with random weights, ``finetune`` once more with its
     last part trained too. ``class_names`` is a CSV file with ``label,name``; ``drop`` a file with one path per line, or
     a list of doubts with actions.
@@ -81,7 +102,7 @@ class Settings:
     holdout: float | None = None
     repeats: int = 1
     test_fraction: float = 0.2
-    monitor: str = "accuracy"
+    choose_by: str = "accuracy"
     finals: str = "per_backbone"
     seed: int = 0
     image_size: int = 0
@@ -96,11 +117,11 @@ class Settings:
     dense: tuple[int, ...] = ()
     dropout: float = 0.0
     l2: float = 0.0
-    logistic: bool = False
+    logistic: bool = True
     optimizer: str = "adam"
     momentum: float = 0.0
     nesterov: bool = False
-    schedule: str = "constant"
+    schedule: str = "cosine"
     schedule_factor: float = 0.1
     schedule_every: int = 5
     batch_size: int = 32
@@ -116,6 +137,7 @@ class Settings:
     nested: bool = False
     learning_curve: bool = False
     combine: bool = False
+    budget: float = 0.0
     unknown: Path | None = None
     target_precision: tuple[str, ...] = ()
     target_recall: tuple[str, ...] = ()
@@ -178,7 +200,7 @@ def _protocol(settings: Settings) -> Protocol:
         holdout=0.2 if settings.holdout is None else settings.holdout,
         repeats=settings.repeats,
         test_fraction=settings.test_fraction,
-        monitor=settings.monitor,
+        choose_by=settings.choose_by,
         finals=settings.finals,
         seed=settings.seed,
         equivalence=settings.equivalence,
@@ -186,6 +208,7 @@ def _protocol(settings: Settings) -> Protocol:
         learning_curve=settings.learning_curve,
         combinations=settings.combine,
         unknown_images=str(settings.unknown or ""),
+        budget=settings.budget,
         decide=_decisions(settings),
     )
 
@@ -213,7 +236,7 @@ def _candidates(settings: Settings, weights_dir: Path | None) -> Iterator[Candid
     if settings.random_control:
         for name in pretrained:
             yield from _with_heads(settings, name + RANDOM_SUFFIX)
-    if settings.finetune:
+    if settings.finetune or settings.budget:
         for name in pretrained:
             yield _finetuned(settings, name)
     if not settings.backbones:
@@ -225,13 +248,20 @@ def _found_backbones(weights_dir: Path | None) -> list[str]:
 
 
 def _with_heads(settings: Settings, name: str) -> Iterator[Candidate]:
-    """Yield a backbone with every learning rate, and with logistic regression where that is asked for."""
-    for rate in settings.learning_rates or DEFAULT_RATES:
-        yield _candidate(settings, name, rate)
-    if settings.logistic:
-        one = _candidate(settings, name, CONTROL_RATE)
-        if not one.tunes:
-            yield dataclasses.replace(one, head=Head(settings.pooling, output="logistic"))
+    """Yield a backbone with logistic regression where it is frozen, and with the learning rates that are asked for."""
+    one = _candidate(settings, name, CONTROL_RATE)
+    solved = settings.logistic and not one.tunes
+    if solved:
+        yield dataclasses.replace(one, head=Head(settings.pooling, output="logistic"))
+    defaults = SCRATCH_RATES if one.tunes else DEFAULT_RATES
+    if settings.learning_rates or not solved or _asks_for_epochs(settings):
+        for rate in settings.learning_rates or defaults:
+            yield _candidate(settings, name, rate)
+
+
+def _asks_for_epochs(settings: Settings) -> bool:
+    plain = Settings()
+    return any(getattr(settings, name) != getattr(plain, name) for name in OF_EPOCHS)
 
 
 def _candidate(settings: Settings, name: str, rate: float) -> Candidate:
@@ -252,12 +282,18 @@ def _candidate(settings: Settings, name: str, rate: float) -> Candidate:
             schedule=Schedule(settings.schedule, settings.schedule_factor, settings.schedule_every),
             trainable=trainable,
             patience=settings.patience,
+            average=_average(settings) if trainable == "all" else 0.0,
             label_smoothing=settings.label_smoothing,
             class_weights=settings.class_weights,
         ),
         # what is drawn anew in every epoch would run a frozen backbone in every epoch
         augmentation=augmentation if trainable == "all" else dataclasses.replace(augmentation, fresh=()),
     )
+
+
+def _average(settings: Settings) -> float:
+    """Return the share of epochs to average over: with patience, those that are best on images held back are kept."""
+    return 0.0 if settings.patience else AVERAGED
 
 
 def _layers(settings: Settings) -> tuple[str, ...]:
@@ -280,7 +316,12 @@ def _finetuned(settings: Settings, name: str) -> Candidate:
         batch_normalization="inference",
     )
     train = dataclasses.replace(
-        frozen.train, epochs=TUNED_HEAD_EPOCHS, optimizer=Optimizer("adam", TUNED_HEAD_RATE), phases=(tuned,)
+        frozen.train,
+        epochs=TUNED_HEAD_EPOCHS,
+        optimizer=Optimizer("adam", TUNED_HEAD_RATE),
+        schedule=Schedule("constant"),
+        average=_average(settings),
+        phases=(tuned,),
     )
     augmentation = AUGMENTATIONS[settings.augment]
     return dataclasses.replace(frozen, name=f"{backbone.name}-finetuned", train=train, augmentation=augmentation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from headstart.errors import StudyError
@@ -13,15 +14,19 @@ from headstart.study.case import Case, ranked_finalists
 from headstart.study.combined import save_recommended
 from headstart.study.conclude import open_test, train_finals
 from headstart.study.evidence import gather, with_unknown_folder
-from headstart.study.finish import summarise
+from headstart.study.finish import standing_of, summarise
 from headstart.study.forecast import duration, forecast
 from headstart.study.handover import save_classifier
 from headstart.study.image_map import write_image_map
 from headstart.study.judge import candidate_result, finalists, judge, with_failure
+from headstart.study.leaks import clean_tests, contaminated
+from headstart.study.optimism import optimism as choice_optimism
+from headstart.study.optimism import selection_of
 from headstart.study.parts import make_parts
 from headstart.study.pictures import pictures
 from headstart.study.plan import Plan
 from headstart.study.prepare import Preparation
+from headstart.study.verdict import Recommendation, recommend
 from headstart.study.workplace import Workplace
 from headstart.study.workshop import Workshop
 
@@ -47,18 +52,19 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
         preparation = Preparation(plan, parts, workshop, place)
         prepared = preparation.all()
     with watch.stage("training"):
-        judged = judge(prepared, parts, protocol.seed, place)
-    results = [candidate_result(one, len(classes)) for one in judged]
+        judged = judge(prepared, parts, protocol, place)
+    results = [candidate_result(one, plan, parts) for one in judged]
     if not any(result.cv for result in results):
         raise StudyError(f"Every candidate failed. The first: {results[0].reason}")
 
     with watch.stage("final training"):
-        chosen = finalists(best_first(results, protocol.monitor), protocol.finals)
+        chosen = finalists(best_first(results, protocol.choose_by), protocol.finals)
         finals, failures = train_finals(chosen, judged, parts, protocol, place)
     results = [with_failure(result, failures.get(result.id)) for result in results]
     with watch.stage("test"):
         opened = open_test(finals, parts, classes, place)
     epochs = list(records.history_rows(judged, finals, parts))
+    ranked = ranked_finalists(results, finals, protocol.choose_by)
     case = Case(
         plan=plan,
         parts=parts,
@@ -67,16 +73,24 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
         results=results,
         finals=finals,
         opened=opened,
-        ranked=ranked_finalists(results, finals, protocol.monitor),
+        ranked=ranked,
         place=place,
+        clean=clean_tests([opened.test_of(one.id) for one in ranked], contaminated(plan, parts)),
     )
     with watch.stage("evidence"):
-        evidence, answering = gather(case)
+        flattery = choice_optimism(case)
+        standing = standing_of(case, prepared, selection_of(flattery))
+        recommendation = recommend(standing)
+        case = dataclasses.replace(case, kept=recommendation.candidate)
+        evidence, answering = gather(case, flattery)
     with watch.stage("classifier"):
-        save_classifier(case, answering, evidence)
-        save_recommended(case, evidence.combinations)
-        evidence = with_unknown_folder(case, evidence, answering)
-    summary = summarise(case, evidence, epochs)
+        combination = save_recommended(case, evidence.combinations)
+        if combination is not None:
+            recommendation = Recommendation(combination.id, combination.sentence)
+        else:
+            save_classifier(case, answering, evidence)
+            evidence = with_unknown_folder(case, evidence, answering)
+    summary = summarise(case, standing, recommendation, evidence, epochs)
     with watch.stage("records"):
         _write_records(case, epochs)
     took = sum(watch.stages[stage] for stage in ("features", "training", "final training"))

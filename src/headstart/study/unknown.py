@@ -55,11 +55,11 @@ def find_unknown(case: Case) -> tuple[Unknown, Detector]:
     scores = tuple(MethodScore(one, _mean([_choice(trial, one) for trial in seen.trials])) for one in study.methods)
     method = max(scores, key=lambda one: -1.0 if one.auroc is None else one.auroc).method
     rule, memory = unknown.fit_rule(method, seen.signs), study.learned(method)
-    said = case.test_of(case.best)
+    said = case.test_of(case.kept)
     test = rule.score(study.signs(case.parts.test, said.logits, memory))
     trials = tuple(_tested(case.classes[trial.label], trial, method) for trial in seen.trials)
     found = Unknown(
-        candidate=case.best,
+        candidate=case.kept,
         method=method,
         threshold=rule.threshold,
         kept=float(np.mean(test <= rule.threshold)),
@@ -106,8 +106,8 @@ def say_unreadable(files: Sequence[Path], errors: Mapping[int, str], progress: P
 
 def _scores(case: Case, detector: Detector) -> NDArray[np.float64]:
     """Return the detector's scores of the test images."""
-    logits, rows = case.test_of(case.best).logits, case.parts.test
-    features = case.learner_of(case.best).features
+    logits, rows = case.test_of(case.kept).logits, case.parts.test
+    features = case.learner_of(case.kept).features
     parts = [slice(first, first + ROWS_AT_A_TIME) for first in range(0, len(rows), ROWS_AT_A_TIME)]
     return np.concatenate([detector.score(logits[part], features(rows[part])) for part in parts])
 
@@ -144,7 +144,7 @@ class _Study:
     """The best candidate, who trains it, and what its images look like."""
 
     def __init__(self, case: Case) -> None:
-        self.case, self.learner = case, case.learner_of(case.best)
+        self.case, self.learner = case, case.learner_of(case.kept)
         self.labels, self.seed = case.parts.labels, case.protocol.seed
         self.rounds = [one for one in case.parts.rounds if one.repeat == 0]
         self.has_features = self.learner.features(case.parts.train[:1]) is not None
@@ -172,7 +172,7 @@ class _Study:
 
     def logits(self, fit: Fit, rows: Rows) -> NDArray[np.float64]:
         """Return the logits ``(rows, classes)`` of images under a trained head."""
-        candidate = self.case.final_of(self.case.best).judged.candidate
+        candidate = self.case.final_of(self.case.kept).judged.candidate
         return self.learner.logits(candidate, fit, rows).astype(np.float64)
 
     def some(self, rows: Rows, most: int, name: str) -> Rows:
@@ -251,11 +251,11 @@ def _job(study: _Study, one: Round, left_out: int | None) -> Job:
     The rounds' own heads stopped at their own best epochs; energies of one length of training would be no measure of
     those of another.
     """
-    final, train = study.case.final_of(study.case.best), study.case.parts.train
+    final, train = study.case.final_of(study.case.kept), study.case.parts.train
     epochs = round(final.epochs * len(train) / len(one.train))
     epochs = min(max(final.epochs, epochs_of(final.judged.candidate)), epochs)
     rows = one.train if left_out is None else one.train[study.labels[one.train] != left_out]
-    job = final_job(final.judged.candidate, rows, epochs, study.seed)
+    job = final_job(final.judged.candidate, rows, epochs, study.case.protocol)
     return dataclasses.replace(job, key=f"{job.key}/round {one.fold}/without {left_out}")
 
 

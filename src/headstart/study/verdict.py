@@ -5,17 +5,25 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headstart import storage
 from headstart.backbones import catalog
-from headstart.evaluation.evidence import Interval
+from headstart.evaluation.evidence import Baseline, CleanTest, ExpectedTest, Interval
 from headstart.evaluation.results import CandidateResult, Comparison, FinalResult
-from headstart.evaluation.significance import mcnemar_mid_p
 from headstart.recipe import Candidate
 
-LEVEL = 0.05
 NAMED = 3
+# What takes at most this share of another one's time is cheaper: single measurements differ by less.
+CHEAPER = 0.8
+MEASURE_WORDS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "F1, mean of the classes",
+    "auc": "AUC, mean of the classes",
+    "loss": "loss",
+    "cost": "cost",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +37,15 @@ class Standing:
         needed: for every other finalist how many test images would tell it from the best, None where they do not
             differ.
         judged_by: such as "5-fold cross-validation".
-        monitor: what decided in validation, ``accuracy`` or ``loss``.
+        baseline: always naming the commonest class.
+        choose_by: the measure that decided in validation.
         alone: whether the study had no other candidate.
+        clean: the best on the test images that are not also training images; None where all are.
+        expected: what cross-validation predicts for the test accuracy of the best.
+        behind: for every other finalist, by how much of its right answers it is behind the best out of fold at most,
+            with 95 % confidence (0..1); empty where that was not asked.
+        speed: milliseconds an image of the finalists, where they were measured.
+        equivalence: differences in accuracy up to this share do not matter.
     """
 
     ranked: Sequence[CandidateResult]
@@ -38,8 +53,14 @@ class Standing:
     comparison: Sequence[Comparison]
     needed: Mapping[str, int | None]
     judged_by: str
-    monitor: str = "accuracy"
+    baseline: Baseline
+    choose_by: str = "accuracy"
     alone: bool = False
+    clean: CleanTest | None = None
+    expected: ExpectedTest | None = None
+    behind: Mapping[str, float] = field(default_factory=dict)
+    speed: Mapping[str, float | None] = field(default_factory=dict)
+    equivalence: float = 0.0
 
     @property
     def best(self) -> CandidateResult:
@@ -65,14 +86,12 @@ class Standing:
         """Return the evaluations of the best."""
         return next(one for one in self.finals if one.candidate == self.best.id)
 
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """Always naming the class that is commonest among the training images, judged on the test images."""
-
-    right: int
-    images: int
-    beaten: bool
+    @property
+    def test_images(self) -> int:
+        """How many test images count: those that are not also training images."""
+        if self.clean:
+            return self.clean.images - self.clean.contaminated
+        return sum(map(sum, self.final().test.confusion_matrix))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,52 +103,112 @@ class Recommendation:
 
 
 def verdict(standing: Standing) -> str:
-    """Return who is best and how sure that is, in one to three sentences."""
-    baseline = commonest(standing.final())
-    sentences = [_result(standing, baseline)]
+    """Return who is best and how sure that is, in a few sentences: the honest figure first."""
+    sentences = [_result(standing), *_against_prediction(standing)]
     alike, ahead, behind = (standing.tested(word) for word in ("undecided", "b", "a"))
     if alike:
         sentences.append(_alike(standing, alike))
     if ahead:
         sentences.append(_ahead(standing, ahead))
-    elif behind and baseline.beaten:
+    elif behind and standing.baseline.informative:
         sentences.append(_behind(standing, behind))
     return " ".join(sentences)
 
 
-def commonest(final: FinalResult) -> Baseline:
-    """Return how the commonest class alone would do; ``beaten`` by McNemar's mid-p below 5 % on the same images."""
-    totals = [sum(row) for row in final.train.confusion_matrix]
-    place = totals.index(max(totals))
-    matrix = final.test.confusion_matrix
-    only_best = sum(row[index] for index, row in enumerate(matrix) if index != place)
-    only_class = sum(matrix[place]) - matrix[place][place]
-    beaten = only_best > only_class and mcnemar_mid_p(only_best, only_class) < LEVEL
-    return Baseline(right=sum(matrix[place]), images=sum(map(sum, matrix)), beaten=beaten)
-
-
-def _result(standing: Standing, baseline: Baseline) -> str:
-    test = standing.final().test
+def _result(standing: Standing) -> str:
+    if standing.clean:
+        return _clean_result(standing, standing.clean)
+    test, baseline, name = standing.final().test, standing.baseline, full_name(standing.best)
     right = sum(row[place] for place, row in enumerate(test.confusion_matrix))
-    name, images = full_name(standing.best), f"{baseline.images:,} sealed test images"
+    images = f"{baseline.images:,} sealed test images"
     share = f"{_percent(test.accuracy)} % (95 % interval {_span(test.intervals['accuracy'])})"
-    if not baseline.beaten:
+    if not baseline.informative:
         return (
-            f"{name} came first in {standing.judged_by}, but it was not shown to beat always naming the commonest "
-            f"class: it classified {right:,} of {images} right, {share}; the commonest class alone would have "
-            f"{baseline.right:,}."
+            f"{name} came first in {standing.judged_by}, but it was not shown to tell the classes apart: it classified "
+            f"{right:,} of {images} right, {share}; always naming the commonest class would have {baseline.right:,}."
         )
     if standing.alone:
-        return f"{name}, the only candidate, classified {right:,} of {images} right: {share}."
-    did = "came first" if is_control(standing.best) else "did best"
-    control = ", a control," if is_control(standing.best) else ""
-    return f"{name}{control} {did} in {standing.judged_by} and then classified {right:,} of {images} right: {share}."
+        sentence = f"{name}, the only candidate, classified {right:,} of {images} right: {share}"
+    else:
+        sentence = f"{_who_won(standing)} and then classified {right:,} of {images} right: {share}"
+    return f"{sentence}{_by_measure(standing)}.{_beside_commonest(baseline, len(test.confusion_matrix))}"
+
+
+def _who_won(standing: Standing) -> str:
+    control = is_control(standing.best)
+    measure = "" if standing.choose_by == "accuracy" else f" by {MEASURE_WORDS[standing.choose_by]}"
+    did = "came first" if control else "did best"
+    return f"{full_name(standing.best)}{', a control,' if control else ''} {did} in {standing.judged_by}{measure}"
+
+
+def _by_measure(standing: Standing) -> str:
+    """Return the test value of the measure that chose, where it is not the accuracy and stands in the evaluation."""
+    test = standing.final().test
+    found = {
+        "balanced_accuracy": (test.balanced_accuracy, "percent"),
+        "macro_f1": (test.averages.macro.f1, "number"),
+        "auc": (test.averages.macro.auc, "number"),
+        "loss": (test.loss, "number"),
+    }.get(standing.choose_by)
+    if found is None or found[0] is None:
+        return ""
+    value, kind = float(found[0]), found[1]
+    text = f"{_percent(value)} %" if kind == "percent" else f"{value:.3f}"
+    return f"; {MEASURE_WORDS[standing.choose_by]} {text}"
+
+
+def _beside_commonest(baseline: Baseline, classes: int) -> str:
+    """Return what is to be said where right answers alone do not show that the classes are told apart."""
+    if baseline.beaten:
+        return ""
+    return (
+        f" It tells the classes apart (mean recall {_percent(baseline.recall)} %, where chance gives "
+        f"{100 / classes:.0f} %), but right answers alone cannot show that here: always naming the commonest class "
+        f"would have {baseline.right:,} of {baseline.images:,} right."
+    )
+
+
+def _clean_result(standing: Standing, clean: CleanTest) -> str:
+    """Return the first sentences where test images are also training images: the figure without them leads."""
+    shared = f"{clean.contaminated:,} of {clean.images:,} test images ({100 * clean.contaminated / clean.images:.0f} %)"
+    name, everything = full_name(standing.best), _percent(standing.final().test.accuracy)
+    if clean.accuracy is None or clean.ci95 is None:
+        return (
+            f"All {clean.images:,} test images are also training images, so they say nothing about new ones; "
+            f"{name} came first in {standing.judged_by}. --pool puts all images together and cuts a new test set."
+        )
+    left = clean.images - clean.contaminated
+    return (
+        f"{shared} are also training images; on the other {left:,}: {_percent(clean.accuracy)} % "
+        f"(95 % interval {_span(clean.ci95)}), {clean.right:,} right by {name}, which came first in "
+        f"{standing.judged_by}. With the shared images it would be {everything} %, which flatters. --pool puts all "
+        "images together and cuts a new test set."
+    )
+
+
+def _against_prediction(standing: Standing) -> list[str]:
+    """Say where the test result is not what cross-validation predicts, and what may be behind it."""
+    expected = standing.expected
+    accuracy = standing.clean.accuracy if standing.clean else standing.final().test.accuracy
+    if expected is None or accuracy is None or expected.low <= accuracy <= expected.high:
+        return []
+    above = accuracy > expected.high
+    behind = (
+        "test images that are easier than the training images, or copies of them that were not found"
+        if above
+        else "given splits that differ, labels that differ, or a training that went astray"
+    )
+    return [
+        f"That is {'more' if above else 'less'} than {standing.judged_by} predicts "
+        f"({_span((expected.low, expected.high))} % with {100 * expected.level:.0f} % probability): behind it may be "
+        f"{behind}."
+    ]
 
 
 def _alike(standing: Standing, rows: Sequence[Comparison]) -> str:
     """Return the sentence on those that the test images do not tell from the best; who was right more often leads."""
     names, best = standing.names, standing.names[standing.best.id]
-    images, more = f"{_test_images(standing):,} test images", _more_images(standing, rows)
+    images, more = f"{standing.test_images:,} test images", _more_images(standing, rows)
     if len(rows) == 1:
         [row] = rows
         first, second = (best, names[row.b]) if row.difference >= 0 else (names[row.b], best)
@@ -153,13 +232,9 @@ def _behind(standing: Standing, rows: Sequence[Comparison]) -> str:
     return f"{who} {_was(rows)} right less often there, by more than chance explains ({_points_of_all(rows)})."
 
 
-def _test_images(standing: Standing) -> int:
-    return sum(map(sum, standing.final().test.confusion_matrix))
-
-
 def _more_images(standing: Standing, rows: Sequence[Comparison]) -> str:
     """Return how many more test images would decide, as the end of a sentence."""
-    images = _test_images(standing)
+    images = standing.test_images
     needed = [standing.needed.get(row.b) for row in rows]
     more = sorted(_about(max(1, one - images)) for one in needed if one is not None)
     if not more:
@@ -216,114 +291,81 @@ def _was(rows: Sequence[Comparison]) -> str:
 
 
 def recommend(standing: Standing) -> Recommendation:
-    """Return the finalist with the fewest parameters among the best and those that nothing tells from it, and why.
+    """Return the candidate to take, and why: the best in validation, or a cheaper one that is shown to be as good.
 
-    Nothing tells a finalist from the best where McNemar's test on the test images leaves it undecided and no test on
-    the folds, of the area under the ROC curve or, where the loss decides, of the loss shows it worse. A control is
-    never preferred. A finalist that the test images show ahead is not taken either: to choose by the test images would
-    make their accuracy look better than it is.
+    Cheaper is what takes at most 80 % of the time for an image. As good is what is right at most ``equivalence`` less
+    often than the best out of fold, with 95 % confidence, and not shown to be worse on the test images by McNemar's
+    test. A test that merely could not tell is no reason to take the cheaper one. A control is never preferred, and a
+    finalist that the test images show ahead is not taken either: to choose by the test images would make their accuracy
+    look better than it is.
     """
-    best, names = standing.best.id, standing.names
-    if not commonest(standing.final()).beaten:
-        return Recommendation(best, _hopeless(names[best]))
+    best, name = standing.best.id, standing.names[standing.best.id]
+    if not standing.baseline.informative:
+        return Recommendation(best, _hopeless(name, standing.baseline))
     if standing.alone:
-        return Recommendation(best, f"{names[best]} was not compared with another candidate.")
-    if len(standing.ranked) == 1:
-        return Recommendation(best, f"Take {names[best]}: it did best in {standing.judged_by}.")
-    alike = [one for one in standing.ranked if _is_alike(standing, one)]
-    if len(alike) == 1:
-        return Recommendation(best, _alone(standing))
-    chosen = min(alike, key=lambda one: (_parameters(one), one.id != best))
-    reason = _smallest(alike) if chosen.id == best else _smaller(standing, chosen, alike)
-    return Recommendation(chosen.id, f"Take {names[chosen.id]}: {reason}.")
+        return Recommendation(best, f"{name} was not compared with another candidate.")
+    equal = [one for one in standing.ranked[1:] if _is_cheaper_and_equal(standing, one)]
+    if equal:
+        chosen = min(equal, key=lambda one: _speed(standing, one.id))
+        return Recommendation(chosen.id, _cheaper(standing, chosen))
+    return Recommendation(best, _best_alone(standing))
 
 
-def _is_alike(standing: Standing, other: CandidateResult) -> bool:
-    """Tell whether a finalist is the best or cannot be told from it."""
-    if other.id == standing.best.id:
-        return True
-    undecided = any(row.b == other.id for row in standing.tested("undecided"))
-    worse = bool(_where_worse(standing, other.id))
-    return undecided and not worse and (not is_control(other) or is_control(standing.best))
+def _speed(standing: Standing, candidate: str) -> float:
+    found = standing.speed.get(candidate)
+    return math.inf if found is None else found
 
 
-def _where_worse(standing: Standing, other: str) -> list[str]:
-    """Return where a finalist is shown to be worse than the best, other than by right answers on the test images."""
-    rows = [one for one in standing.comparison if one.b == other and one.verdict == "a"]
-    shown = {
-        f"in {standing.judged_by}": any(one.on == "folds" for one in rows),
-        "in how its probabilities order the test images (AUC)": any(one.measure == "auc" for one in rows),
-        "in its loss on the test images": any(one.measure == standing.monitor == "loss" for one in rows),
-    }
-    return [where for where, worse in shown.items() if worse]
+def _is_cheaper_and_equal(standing: Standing, other: CandidateResult) -> bool:
+    worse = any(row.b == other.id for row in standing.tested("a"))
+    behind = standing.behind.get(other.id, math.inf)
+    cheaper = _speed(standing, other.id) <= CHEAPER * _speed(standing, standing.best.id)
+    return cheaper and behind <= standing.equivalence and not worse and not is_control(other)
 
 
-def _result_of(standing: Standing, candidate: str) -> CandidateResult:
-    return next(one for one in standing.ranked if one.id == candidate)
-
-
-def _hopeless(name: str) -> str:
+def _hopeless(name: str, baseline: Baseline) -> str:
+    if not baseline.decidable:
+        return (
+            f"Too few test images to be sure that {name} tells the classes apart: not even {baseline.images:,} right "
+            "answers would show it. Bring more images of the rarer classes."
+        )
     return (
-        f"None is worth taking yet: {name}, first in validation, was not shown to beat always naming the commonest "
-        "class. Look at the labels, or bring more images."
+        f"None is worth taking yet: {name}, first in validation, was not shown to do better than chance. Look at the "
+        "labels, or bring more images."
     )
 
 
-def _alone(standing: Standing) -> str:
+def _cheaper(standing: Standing, chosen: CandidateResult) -> str:
+    name, best = standing.names[chosen.id], standing.names[standing.best.id]
+    most = max(0.0, standing.behind[chosen.id])
+    return (
+        f"Take {name}: it takes clearly less time for an image than {best} and is as good: at most {100 * most:.1f} "
+        f"points less often right on images held back (95 % confidence; {100 * standing.equivalence:g} do not matter)."
+    )
+
+
+def _best_alone(standing: Standing) -> str:
     name, ahead = standing.names[standing.best.id], standing.tested("b")
+    first = f"Take {name}: it did best in {standing.judged_by}."
     if ahead:
         return (
-            f"Take {name}: it did best in {standing.judged_by}. To take {_those(ahead, standing.names)} because of the "
-            "test images would make their accuracy look better than it is."
+            f"{first} To take {_those(ahead, standing.names)} because of the test images would make their accuracy "
+            "look better than it is."
         )
-    controls = [row for row in standing.tested("undecided") if is_control(_result_of(standing, row.b))]
-    if controls:
+    near = standing.tested("undecided")
+    controls = [row for row in near if is_control(_result_of(standing, row.b))]
+    if controls and not is_control(standing.best):
         return (
             f"Take {name}, but with care: {_those(controls, standing.names)} cannot be told from it, and "
             f"{_was(controls)} meant as a control."
         )
-    close = [row for row in standing.tested("undecided") if _where_worse(standing, row.b)]
-    if close:
-        where = dict.fromkeys(place for row in close for place in _where_worse(standing, row.b))
-        return (
-            f"Take {name}: {_those(close, standing.names)} cannot be told from it by right answers on the test images, "
-            f"but {_was(close)} shown to be worse {' and '.join(where)}."
-        )
-    return f"Take {name}: every other finalist was shown to be worse."
+    if not near and len(standing.ranked) > 1:
+        return f"{first} Every other finalist was shown to be worse."
+    return first
 
 
-def _smallest(alike: Sequence[CandidateResult]) -> str:
-    others = f"the {len(alike) - 1} finalists that" if len(alike) > 2 else "the finalist that"
-    return f"{others} cannot be told from it {'have' if len(alike) > 2 else 'has'} no fewer parameters"
-
-
-def _smaller(standing: Standing, chosen: CandidateResult, alike: Sequence[CandidateResult]) -> str:
-    """Return why a smaller finalist is taken, and what it may cost."""
-    best = standing.best
-    counts = f"with {_millions(chosen)} parameters (against {_millions(best)})"
-    which = "it is the smaller of two" if len(alike) == 2 else f"it is the smallest of {len(alike)}"
-    return (
-        f"{counts} {which} finalists that cannot be told apart, {standing.names[best.id]} among them"
-        f"{_cost(best, chosen, standing.judged_by)}"
-    )
-
-
-def _cost(best: CandidateResult, chosen: CandidateResult, judged_by: str) -> str:
-    """Return the difference in validation, as the end of a sentence."""
-    assert best.cv is not None and chosen.cv is not None, "finalists have finished their rounds"
-    points = 100 * (best.cv.accuracy.mean - chosen.cv.accuracy.mean)
-    if f"{abs(points):.1f}" == "0.0":
-        return f"; in {judged_by} both were right equally often"
-    return f"; in {judged_by} it was right {abs(points):.1f} points {'less' if points > 0 else 'more'} often"
-
-
-def _parameters(result: CandidateResult) -> float:
-    return result.parameters.total if result.parameters else math.inf
-
-
-def _millions(result: CandidateResult) -> str:
-    count = _parameters(result)
-    return f"{count / 1e6:.1f} million" if count >= 1e6 else f"{count:,.0f}"
+def _result_of(standing: Standing, candidate: str) -> CandidateResult:
+    return next(one for one in standing.ranked if one.id == candidate)
 
 
 def full_name(result: CandidateResult) -> str:

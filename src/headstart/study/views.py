@@ -34,6 +34,25 @@ class Copies:
         """Return rows of training images, followed by those of all their copies."""
         return np.concatenate([rows, *(self._first(view) + self._place[rows] for view in range(len(self.views)))])
 
+    def held_back(self, rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
+        """Return rows of training images without, and only, about a share of every class; groups stay together.
+
+        A class of which nothing would be left gives nothing.
+        """
+        images = [self._parts.rows[row] for row in rows]
+        groups = np.unique([image.group or image.sha256 for image in images], return_inverse=True)[1]
+        order = np.random.default_rng(seed).permutation(groups.max() + 1)[groups]
+        labels = self._parts.labels[rows]
+        chosen = np.zeros(len(order), bool)
+        for label in np.unique(labels):
+            mine = np.flatnonzero(labels == label)
+            groups_of_class = np.unique(order[mine])
+            count = min(max(1, round(share * len(groups_of_class))), len(groups_of_class) - 1)
+            chosen |= np.isin(order, groups_of_class[:count])
+        left = labels[~chosen]
+        chosen &= np.isin(labels, left)
+        return rows[~chosen], rows[chosen]
+
     @property
     def labels(self) -> Rows:
         """The class index of every row, copies included."""

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.evaluation.choosing import ACCURACY, Measure
 from headstart.machine import core_count
 from headstart.progress import SILENT, Progress
 from headstart.training.group import BankData, HeadGroup
 from headstart.training.heads import Fit, Floats, Job, parameter_count
-from headstart.training.logistic import fit_logistic
+from headstart.training.logistic import SharedAxes, fit_logistic
 
 # Bounds what one group holds (about 30 bytes per weight), and lets large heads train on several threads.
 GROUP_WEIGHTS = 2**19
@@ -39,7 +40,7 @@ def train_bank(
     jobs: Sequence[Job],
     *,
     classes: int,
-    monitor: str,
+    measure: Measure = ACCURACY,
     progress: Progress = SILENT,
 ) -> list[Fit]:
     """Train every job and return one fit per job, in order.
@@ -50,7 +51,7 @@ def train_bank(
     Args:
         features: ``(images, inputs)`` float32; may be memory-mapped, it is never loaded whole.
         labels: class index of every image ``(images,)``, 0 to ``classes`` - 1.
-        monitor: ``accuracy`` or ``loss``: what the best epoch and early stopping go by.
+        measure: what the epoch kept and early stopping go by, where a job has images to ``watch``.
 
     Raises:
         ValueError: a job has no training rows, more than one phase, a backbone that trains or images that change; or
@@ -61,7 +62,7 @@ def train_bank(
     for job in jobs:
         if job.settings.trainable != "none" or job.settings.phases or job.fresh:
             raise ValueError(f"a head alone trains in one phase, on features that stay. Received: {job.settings}.")
-    data = BankData(np.asarray(features), np.asarray(labels, np.int64), classes, monitor)
+    data = BankData(np.asarray(features), np.asarray(labels, np.int64), classes, measure)
     with progress.track("Training heads", total=sum(job.epochs for job in jobs), unit="epochs") as advance:
         fits = _train(data, _grouped(jobs, data), jobs, advance)
     return [fits[index] for index in range(len(jobs))]
@@ -86,7 +87,7 @@ def _grouped(jobs: Sequence[Job], data: BankData) -> list[list[int]]:
 
 def _batches(job: Job) -> Hashable:
     """Return what decides a job's batches and the rule of its updates, apart from the learning rate."""
-    rows = (job.train.tobytes(), None if job.validation is None else job.validation.tobytes())
+    rows = (job.train.tobytes(), *(None if one is None else one.tobytes() for one in (job.validation, job.watch)))
     optimizer = dataclasses.replace(job.optimizer, learning_rate=0.0)
     settings = dataclasses.replace(job.settings, epochs=0, patience=0, optimizer=optimizer)
     length = job.settings.epochs if job.schedule.kind == "cosine" else None
@@ -97,32 +98,36 @@ def _batches(job: Job) -> Hashable:
 class _Solution:
     """A logistic job in the place of a group: all its epochs are one."""
 
-    def __init__(self, data: BankData, job: Job) -> None:
+    def __init__(self, data: BankData, job: Job, axes: SharedAxes) -> None:
         self.fits: list[Fit] = []
         self.weights = parameter_count(job.head, inputs=data.inputs, classes=data.classes)
-        self._data, self._job = data, job
+        self._data, self._job, self._axes = data, job, axes
 
     def run_epoch(self) -> int:
         """Solve the job. Return how many epochs need not be waited for any more."""
-        self.fits = [fit_logistic(self._data.features, self._data.labels, self._job, classes=self._data.classes)]
+        data = self._data
+        fit = fit_logistic(data.features, data.labels, self._job, classes=data.classes, axes=self._axes)
+        self.fits = [fit]
         return self._job.epochs
 
 
 Group = HeadGroup | _Solution
 
 
-def _new_group(data: BankData, jobs: Sequence[Job]) -> Group:
-    return _Solution(data, jobs[0]) if jobs[0].head.output == "logistic" else HeadGroup(data, jobs)
+def _new_group(data: BankData, jobs: Sequence[Job], axes: SharedAxes) -> Group:
+    return _Solution(data, jobs[0], axes) if jobs[0].head.output == "logistic" else HeadGroup(data, jobs)
 
 
 def _train(
     data: BankData, groups: Sequence[list[int]], jobs: Sequence[Job], advance: Callable[[int], None]
 ) -> dict[int, Fit]:
     """Train all groups, an epoch of one group at a time on each thread."""
+    # before the limit, which holds for the libraries that are loaded: SciPy brings its own for logistic heads
+    import scipy.optimize  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     workers = max(1, min(core_count(), len(groups)))
-    waiting, fits = deque(groups), dict[int, Fit]()
+    waiting, fits, axes = deque(groups), dict[int, Fit](), SharedAxes()
     living: dict[Future[int], tuple[list[int], Group]] = {}
     pool = ThreadPoolExecutor(workers)
     # Products this small are slower on two threads of the library than on one: the groups are the parallel part.
@@ -131,7 +136,7 @@ def _train(
             while waiting or living:
                 while waiting and _room(living.values(), workers):
                     members = waiting.popleft()
-                    group = _new_group(data, [jobs[index] for index in members])
+                    group = _new_group(data, [jobs[index] for index in members], axes)
                     living[pool.submit(group.run_epoch)] = (members, group)
                 for future in wait(living, return_when=FIRST_COMPLETED).done:
                     members, group = living.pop(future)

@@ -24,23 +24,30 @@ JUDGED_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Images (pixels or features), the class index of each, and the rows that train and that validate."""
+    """Images (pixels or features), the class index of each, and the rows that train, validate, and watch over epochs.
+
+    ``watch`` is ``validation`` itself, or rows that are neither there nor in ``train``.
+    """
 
     images: Inputs
     labels: NDArray[np.integer[Any]]
     train: Rows
     validation: Rows | None
+    watch: Rows | None = None
 
     @property
     def rows(self) -> Rows:
-        """All rows that are used: training, then validation."""
-        return self.train if self.validation is None else np.concatenate([self.train, self.validation])
+        """All rows that are used: training, then validation, then those that watch alone."""
+        alone = None if self.watch is self.validation else self.watch
+        return np.concatenate([rows for rows in (self.train, self.validation, alone) if rows is not None])
 
     def with_features(self, features: Floats) -> Examples:
         """Return the same examples with features ``(rows, values)`` of ``rows``, and nothing else, as images."""
         places = np.arange(len(features))
-        validation = None if self.validation is None else places[len(self.train) :]
-        return Examples(features, self.labels[self.rows], places[: len(self.train)], validation)
+        trained, validated = len(self.train), 0 if self.validation is None else len(self.validation)
+        validation = None if self.validation is None else places[trained : trained + validated]
+        watch = validation if self.watch is self.validation else places[trained + validated :]
+        return Examples(features, self.labels[self.rows], places[:trained], validation, watch)
 
 
 def run(model: keras.Model, images: Inputs, rows: Rows) -> Floats:

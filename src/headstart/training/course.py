@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,11 +33,19 @@ class Checkpoint(Protocol):
 
 @dataclass(slots=True)
 class Course:
-    """How far a training has come: its history, and the weights of the best epoch."""
+    """How far a training has come: its history, the weights of the best epoch, and the sum of those to be averaged."""
 
     history: list[EpochRow]
     best: BestEpoch
     weights: Arrays
+    sums: Arrays = field(default_factory=list)
+    summed: int = 0
+
+    def add(self, weights: Arrays) -> None:
+        """Let weights count in the average."""
+        doubles = [values.astype(np.float64) for values in weights]
+        self.sums = [total + values for total, values in zip(self.sums, doubles, strict=True)] if self.sums else doubles
+        self.summed += 1
 
     def ended(self, epochs: int) -> bool:
         """Tell whether all epochs are done, or patience has run out."""
@@ -54,13 +62,14 @@ class Snapshot:
 
 def pack(key: str, snapshot: Snapshot) -> bytes:
     """Return the state after an epoch as npz bytes: arrays ``<group>/<number>`` and JSON."""
-    groups = {**snapshot.groups, "best": snapshot.course.weights}
+    groups = {**snapshot.groups, "best": snapshot.course.weights, "sums": snapshot.course.sums}
     arrays = {f"{name}/{number}": values for name, group in groups.items() for number, values in enumerate(group)}
     plain = {
         "key": key,
         "sizes": {name: len(group) for name, group in groups.items()},
         "history": [dataclasses.asdict(row) for row in snapshot.course.history],
         "best": dataclasses.asdict(snapshot.course.best),
+        "summed": snapshot.course.summed,
     }
     stream = io.BytesIO()
     text = np.frombuffer(json.dumps(plain).encode(), np.uint8)
@@ -79,4 +88,5 @@ def unpack(key: str, content: bytes | None) -> Snapshot | None:
         sizes = plain["sizes"]
         groups = {name: [arrays[f"{name}/{number}"] for number in range(size)] for name, size in sizes.items()}
     history = storage.from_plain(tuple[EpochRow, ...], plain["history"])
-    return Snapshot(Course(list(history), BestEpoch(**plain["best"]), groups.pop("best")), groups)
+    course = Course(list(history), BestEpoch(**plain["best"]), groups.pop("best"), groups.pop("sums"), plain["summed"])
+    return Snapshot(course, groups)

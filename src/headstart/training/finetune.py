@@ -13,6 +13,7 @@ from headstart import recipe
 from headstart.backbones.catalog import Preprocessing
 from headstart.backbones.engine import make_deterministic
 from headstart.data.augment import fresh_batch
+from headstart.evaluation.choosing import ACCURACY, Measure
 from headstart.features.arrays import limit_bytes
 from headstart.progress import SILENT, Progress
 from headstart.training.assembly import Assembly
@@ -32,16 +33,18 @@ from headstart.training.heads import (
     initial_weights,
     smoothed_targets,
 )
-from headstart.training.modes import set_free
+from headstart.training.modes import measure_statistics, set_free
 from headstart.training.phases import Stage, stage_at, stages
-from headstart.training.stopping import BestEpoch
-from headstart.training.tally import measure
+from headstart.training.stopping import BestEpoch, worth
+from headstart.training.tally import measure as measure_logits
 
 if TYPE_CHECKING:
     import keras
 
 # Seeds below this are seeds in every tensor library.
 SEEDS = 2**31
+# So many training images tell the statistics of averaged weights, in batches of at least so many.
+STATISTICS_IMAGES, STATISTICS_BATCH = 4096, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +55,7 @@ class _Task:
     view: _View
     stages: tuple[Stage, ...]
     targets: Floats
+    measure: Measure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +117,7 @@ class FineTuner:
         labels: NDArray[np.integer[Any]],
         job: Job,
         *,
-        monitor: str,
+        measure: Measure = ACCURACY,
         checkpoint: Checkpoint | None = None,
         progress: Progress = SILENT,
     ) -> Fit:
@@ -125,15 +129,15 @@ class FineTuner:
         Args:
             images: pixels or features, as the tuner takes them; may be memory-mapped, features of any precision.
             labels: class index of every image ``(images,)``.
-            monitor: ``accuracy`` or ``loss``: what the best epoch and early stopping go by.
+            measure: what the epoch kept and early stopping go by, where the job has images to ``watch``.
 
         Raises:
             UsageError: the network has no such layer as a phase names.
         """
-        task = self._task(Examples(images, labels, job.train, job.validation), job)
+        task = self._task(Examples(images, labels, job.train, job.validation, job.watch), job, measure)
         self._start_over(job)
         course, active = self._resumed(task, checkpoint)
-        course = course or Course([], BestEpoch(monitor, job.patience), values_of(self._variables))
+        course = course or Course([], BestEpoch(job.patience), values_of(self._variables))
         total = job.epochs * len(job.train)
         with progress.track("Fine-tuning", total=total, unit="images") as advance:
             advance(len(course.history) * len(job.train))
@@ -150,7 +154,7 @@ class FineTuner:
         assign(self._variables, [*fit.backbone_weights, *fit.weights])
         return run(self._assembly.whole, images, rows)
 
-    def _task(self, examples: Examples, job: Job) -> _Task:
+    def _task(self, examples: Examples, job: Job, measure: Measure) -> _Task:
         if self._head.output == "logistic":
             raise ValueError("logistic regression is solved, not trained in epochs.")
         if job.fresh and not self._takes_pixels:
@@ -161,7 +165,7 @@ class FineTuner:
             # the cross-entropy is linear in its targets
             targets = targets * weights[:, None]
         found = stages(job.settings, job.epochs, self._names, start=self._start)
-        return _Task(job, _View(self._assembly.whole, examples), found, targets)
+        return _Task(job, _View(self._assembly.whole, examples), found, targets, measure)
 
     def _start_over(self, job: Job) -> None:
         """Set weights and random states to what they were before any training."""
@@ -202,12 +206,28 @@ class FineTuner:
     def _run_epoch(self, task: _Task, active: _Active, course: Course, advance: Callable[[int], None]) -> None:
         epoch = len(course.history) + 1
         rate, train = self._train_epoch(task, active, epoch, advance)
-        validation = self._measured(active.view, active.view.examples.validation, with_penalty=True)
+        examples = active.view.examples
+        validation = self._measured(active.view, examples.validation, with_penalty=True)
+        value = self._worth(task, active.view, validation)
         weights = values_of(self._variables)
-        finite = np.isfinite((validation or train).loss) and all(np.isfinite(values).all() for values in weights)
-        if course.best.see(epoch, validation, finite=bool(finite)):
+        finite = bool(np.isfinite((validation or train).loss) and all(np.isfinite(one).all() for one in weights))
+        if course.best.see(epoch, value, finite=finite):
             course.weights = weights
+        if finite and epoch > task.job.epochs * (1 - task.job.settings.average):
+            course.add(weights)
         course.history.append(EpochRow(active.stage.number, epoch, rate, train, validation))
+
+    def _worth(self, task: _Task, view: _View, validation: EpochMetrics | None) -> float | None:
+        """Return what the present weights are worth to the images that watch, or None without any."""
+        examples, measure = view.examples, task.measure
+        if examples.watch is None or not len(examples.watch):
+            return None
+        if examples.watch is examples.validation and validation is not None and measure.name in ("accuracy", "loss"):
+            return measure.worth(float(getattr(validation, measure.name)))
+        with np.errstate(all="ignore"):
+            logits = run(view.model, examples.images, examples.watch)
+            labels = examples.labels[examples.watch]
+            return worth(measure, measure_logits(logits, labels), labels, logits)
 
     def _train_epoch(
         self, task: _Task, active: _Active, epoch: int, advance: Callable[[int], None]
@@ -234,15 +254,21 @@ class FineTuner:
             return None
         extra = sum(float(loss) for loss in self._assembly.whole.losses) if with_penalty else 0.0
         with np.errstate(all="ignore"):
-            return measure(run(view.model, view.examples.images, rows), view.examples.labels[rows], penalty=extra)
+            return measure_logits(
+                run(view.model, view.examples.images, rows), view.examples.labels[rows], penalty=extra
+            )
 
     def _finished(self, task: _Task, active: _Active, course: Course) -> Fit:
         epoch, last_epoch, job = course.best.epoch, len(course.history), task.job
         last = self._scores(active.view, last_epoch)
+        averaged = course.summed > 1
+        if averaged:
+            self._average(active, course, job)
+            epoch = last_epoch
         assign(self._variables, course.weights)
         # what the running phase holds frozen had other weights before it began
         view = active.view if epoch >= active.stage.first_epoch else task.view
-        kept_last = course.best.found and epoch == last_epoch
+        kept_last = course.best.found and epoch == last_epoch and not averaged
         size = len(self._assembly.backbone_variables)
         validation = view.examples.validation
         return Fit(
@@ -255,6 +281,24 @@ class FineTuner:
             last=last,
             backbone_weights=tuple(course.weights[:size]),
         )
+
+    def _average(self, active: _Active, course: Course, job: Job) -> None:
+        """Keep the mean of the last epochs' weights (P. Izmailov et al., Averaging Weights, UAI 2018).
+
+        Moving statistics of batch normalisation are no mean of those of other weights: where they follow the batches,
+        they are measured again on training images.
+        """
+        mean = [
+            (total / course.summed).astype(one.dtype) for total, one in zip(course.sums, course.weights, strict=True)
+        ]
+        assign(self._variables, mean)
+        if not active.stage.settled:
+            examples = active.view.examples
+            rows = examples.train[batch_order(job.order_seed, 0, len(examples.train))[:STATISTICS_IMAGES]]
+            batches = in_batches(rows, max(job.batch_size, STATISTICS_BATCH))
+            layers = self._assembly.network.layers[active.stage.cut :]
+            measure_statistics(active.view.model, layers, (take(examples.images, batch) for batch in batches))
+        course.weights = values_of(self._variables)
 
     def _scores(self, view: _View, epoch: int) -> Scores:
         train = self._measured(view, view.examples.train)

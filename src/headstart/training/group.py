@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headstart.evaluation.choosing import Measure
 from headstart.training.heads import (
     EpochMetrics,
     EpochRow,
@@ -23,7 +24,7 @@ from headstart.training.heads import (
 )
 from headstart.training.optimizers import Layer, Updater, schedule_factor
 from headstart.training.stack import HeadStack
-from headstart.training.stopping import BestEpoch
+from headstart.training.stopping import BestEpoch, worth
 from headstart.training.tally import Tally, measure
 
 # Rows that are judged at once: about this many values pass through a layer.
@@ -36,13 +37,13 @@ LEDGER_VALUES = 2**16
 class BankData:
     """What all groups share.
 
-    ``features`` are ``(images, inputs)``, ``labels`` ``(images,)``; ``monitor`` is what the best epoch goes by.
+    ``features`` are ``(images, inputs)``, ``labels`` ``(images,)``; ``measure`` is what the epoch kept goes by.
     """
 
     features: Floats
     labels: Rows
     classes: int
-    monitor: str
+    measure: Measure
 
     @property
     def inputs(self) -> int:
@@ -53,8 +54,8 @@ class BankData:
 class _Course:
     """How far one head of a group has come; ``last`` is set when it has ended."""
 
-    def __init__(self, job: Job, monitor: str) -> None:
-        self.job, self.best = job, BestEpoch(monitor, job.patience)
+    def __init__(self, job: Job) -> None:
+        self.job, self.best = job, BestEpoch(job.patience)
         self.history: list[EpochRow] = []
         self.validation_logits: Floats | None = None
         self.last: Scores | None = None
@@ -74,7 +75,7 @@ class HeadGroup:
     def __init__(self, data: BankData, jobs: Sequence[Job]) -> None:
         self.fits: list[Fit] = []
         self._data, self._job, self._epoch = data, jobs[0], 0
-        self._courses = [_Course(job, data.monitor) for job in jobs]
+        self._courses = [_Course(job) for job in jobs]
         self._batch = min(self._job.batch_size, len(self._job.train))
         self._steps = -(-len(self._job.train) // self._batch)
         self._stack = self._new_stack(jobs)
@@ -111,9 +112,24 @@ class HeadGroup:
         with np.errstate(all="ignore"):
             train = self._train_epoch()
             validation, logits = self._judge(self._job.validation, self._stack.values, with_penalty=True)
+            worths = self._worths(running, validation, logits)
             for head in running:
-                self._record(head, train[head], validation[head] if validation else None, logits)
+                self._record(head, train[head], validation[head] if validation else None, logits, worths.get(head))
             return len(running) + self._end([head for head in running if self._courses[head].ends_now], logits)
+
+    def _worths(
+        self, heads: Sequence[int], validation: Sequence[EpochMetrics], logits: Floats | None
+    ) -> dict[int, float]:
+        """Return what the epoch of every head is worth to the images that watch it; nothing without such images."""
+        watch, measure = self._job.watch, self._data.measure
+        if watch is None or not len(watch):
+            return {}
+        metrics: Sequence[EpochMetrics] = validation
+        if watch is not self._job.validation:
+            metrics, logits = self._judge(watch, self._stack.values, with_penalty=True)
+        assert logits is not None, "there are images"
+        labels = self._data.labels[watch]
+        return {head: worth(measure, metrics[head], labels, logits[:, head]) for head in heads}
 
     def _train_epoch(self) -> list[EpochMetrics]:
         job, stack = self._job, self._stack
@@ -164,14 +180,21 @@ class HeadGroup:
             tally.add_penalty(stack.penalties(values), len(rows))
         return tally.metrics(), logits
 
-    def _record(self, head: int, train: EpochMetrics, validation: EpochMetrics | None, logits: Floats | None) -> None:
-        """Write down one head's epoch, and keep its weights when it is the best so far."""
+    def _record(
+        self,
+        head: int,
+        train: EpochMetrics,
+        validation: EpochMetrics | None,
+        logits: Floats | None,
+        value: float | None,
+    ) -> None:
+        """Write down one head's epoch and what it is worth, and keep its weights when it is the best so far."""
         course = self._courses[head]
         rate = course.job.optimizer.learning_rate * self._factor(0)
         course.history.append(EpochRow(1, self._epoch, rate, train, validation))
         weights = self._stack.one_head(self._stack.values, head)
         finite = np.isfinite((validation or train).loss) and all(np.isfinite(values).all() for values in weights)
-        if course.best.see(self._epoch, validation, finite=bool(finite)):
+        if course.best.see(self._epoch, value, finite=bool(finite)):
             for kept, values in zip(self._stack.one_head(self._best, head), weights, strict=True):
                 kept[:] = values
             course.validation_logits = None if logits is None else logits[:, head].copy()

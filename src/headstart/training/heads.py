@@ -50,13 +50,14 @@ class EpochRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """One training asked for. ``train`` and ``validation`` are row numbers of the features or pixels.
+    """One training asked for. ``train``, ``validation`` and ``watch`` are row numbers of the features or pixels.
 
     Jobs with equal seeds start from the same head, see the same batches and drop the same units.
 
     Attributes:
         epochs: of all phases together; fewer than the settings say cut the last phases short.
         fresh: operations that change the training pixels anew in every epoch (``data.augment``), by ``augment_seed``.
+        watch: who decides which epoch is kept and when to stop; None: nobody, the last epoch is kept.
         versions: how often every training image stands in ``train``, which is that many runs over the same images in
             the same order (the originals, then every changed copy). Says what must not be parted within a fold.
     """
@@ -72,6 +73,7 @@ class Job:
     dropout_seed: int
     fresh: tuple[str, ...] = ()
     augment_seed: int = 0
+    watch: Rows | None = None
     versions: int = 1
 
     @property
@@ -91,7 +93,7 @@ class Job:
 
     @property
     def patience(self) -> int:
-        """Epochs without a better monitor after which training stops; 0: never."""
+        """Epochs without a better one after which training stops; 0: never."""
         return self.settings.patience
 
 
@@ -110,12 +112,13 @@ class Fit:
 
     Attributes:
         history: one row per epoch trained.
-        best_epoch: from 1: the first with the best monitor; without validation images the last one. Epochs whose loss
-            or weights are not finite are passed over; when all are, this is 1 and the weights are the initial ones.
-        weights: of the best epoch: kernel ``(inputs, units)``, bias ``(units,)``, kernel, bias, ... of the head.
-        validation_logits: ``(validation images, classes)`` at the best epoch, see ``output_logits``; or None.
-        best, last: the scores of the best epoch's weights, and of the last epoch's.
-        backbone_weights: of the best epoch: the values of ``features.cut.tail_variables``; empty when the backbone was
+        best_epoch: from 1: whose weights are kept, the first that is best on the images of ``Job.watch``; without them
+            the last one. Epochs whose loss or weights are not finite are passed over; when all are, this is 1 and the
+            weights are the initial ones. Where weights were averaged, the last epoch.
+        weights: that are kept: kernel ``(inputs, units)``, bias ``(units,)``, kernel, bias, ... of the head.
+        validation_logits: ``(validation images, classes)`` under the weights kept, see ``output_logits``; or None.
+        best, last: the scores of the weights kept, and of the last epoch's.
+        backbone_weights: that are kept: the values of ``features.cut.tail_variables``; empty when the backbone was
             frozen.
     """
 

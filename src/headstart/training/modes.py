@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from headstart.backbones.engine import keras_module
 
@@ -32,6 +36,41 @@ def set_mode(network: keras.Model, cut: int, *, settled: bool) -> None:
 def set_free(network: keras.Model) -> None:
     """Let every layer train and run in the mode that it is told."""
     set_mode(network, 0, settled=False)
+
+
+def measure_statistics(model: keras.Model, layers: Iterable[Any], batches: Iterable[NDArray[Any]]) -> None:
+    """Set the moving statistics of batch normalisation to those of some images under the present weights.
+
+    The variance is that of all images together: the mean of the batches' variances and the variance of their means.
+
+    Args:
+        model: of which ``layers`` are a part, in the mode of training.
+        batches: what the model takes.
+    """
+    keras = keras_module()
+    kind, numpy = keras.layers.BatchNormalization, keras.ops.convert_to_numpy
+    found = [inner for layer in layers for inner in _with_inner_layers(layer) if isinstance(inner, kind)]
+    if not found:
+        return
+    momenta = [layer.momentum for layer in found]
+    means: list[list[NDArray[Any]]] = []
+    variances: list[list[NDArray[Any]]] = []
+    for layer in found:
+        # so that the moving statistics are those of the last batch alone
+        layer.momentum = 0.0
+    try:
+        for batch in batches:
+            model(batch, training=True)
+            means.append([numpy(layer.moving_mean.value) for layer in found])
+            variances.append([numpy(layer.moving_variance.value) for layer in found])
+    finally:
+        for layer, momentum in zip(found, momenta, strict=True):
+            layer.momentum = momentum
+    for layer, of_means, of_variances in zip(
+        found, zip(*means, strict=True), zip(*variances, strict=True), strict=True
+    ):
+        layer.moving_mean.assign(np.mean(of_means, axis=0))
+        layer.moving_variance.assign(np.mean(of_variances, axis=0) + np.var(of_means, axis=0))
 
 
 def _with_inner_layers(layer: Any) -> list[Any]:

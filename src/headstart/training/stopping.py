@@ -1,47 +1,62 @@
-"""Which epoch is the best so far, and when to stop."""
+"""Which epoch's weights are kept, and when to stop."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from headstart.training.heads import EpochMetrics
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.evaluation.choosing import Measure
+from headstart.training.heads import EpochMetrics, Floats, softmax
+
+
+def worth(measure: Measure, metrics: EpochMetrics, labels: NDArray[np.integer[Any]], logits: Floats) -> float:
+    """Return what an epoch is worth by a measure on the images that it is judged by, more being better.
+
+    Args:
+        metrics: of these images; the loss is with the L2 penalty, as Keras shows it.
+        labels: class indices ``(images,)``.
+        logits: ``(images, classes)``.
+    """
+    if measure.name in ("accuracy", "loss"):
+        return measure.worth(float(getattr(metrics, measure.name)))
+    value = measure.of(labels, softmax(np.nan_to_num(logits.astype(np.float64))))
+    return -math.inf if value is None else measure.worth(value)
 
 
 @dataclass(slots=True)
 class BestEpoch:
-    """Follows the monitor of one training, as Keras' ``EarlyStopping`` with ``min_delta=0``.
+    """Follows what the epochs of one training are worth, as Keras' ``EarlyStopping`` with ``min_delta=0``.
 
     Attributes:
-        monitor: ``accuracy`` or ``loss``, of the validation images.
-        patience: epochs without a better monitor after which training stops; 0: never.
+        patience: epochs without a better one after which training stops; 0: never.
         epoch: the best so far; 1 while there is none.
         found: whether any epoch was good enough to be kept.
-        value: of the monitor at the best epoch, signed so that more is better.
+        value: what the best epoch is worth; more is better.
         waited: epochs since then.
     """
 
-    monitor: str
     patience: int
     epoch: int = 1
     found: bool = False
     value: float = -math.inf
     waited: int = 0
 
-    def see(self, epoch: int, validation: EpochMetrics | None, *, finite: bool) -> bool:
+    def see(self, epoch: int, value: float | None, *, finite: bool) -> bool:
         """Take in an epoch and return whether its weights are the ones to keep; the first of equals stays.
 
         Args:
-            validation: None keeps every epoch, thus the last, and never stops.
+            value: what the epoch is worth. None, where no images tell, keeps every epoch, thus the last, and never
+                stops.
             finite: whether loss and weights are numbers; an epoch where they are not is never kept.
         """
-        value = -math.inf
-        if validation is not None:
-            value = validation.accuracy if self.monitor == "accuracy" else -validation.loss
-        better = finite and (validation is None or value > self.value)
+        better = finite and (value is None or value > self.value)
         if better:
-            self.epoch, self.found, self.value = epoch, True, value
-        self.waited = 0 if better or validation is None else self.waited + 1
+            self.epoch, self.found, self.value = epoch, True, -math.inf if value is None else value
+        self.waited = 0 if better or value is None else self.waited + 1
         return better
 
     @property
