@@ -37,11 +37,11 @@ def sample() -> Sample:
 def make_job() -> Callable[..., Job]:
     """Return a function that makes a job: fold 0 of 5, Adam at 0.01, 3 epochs, batches of 50.
 
-    Any field of the job and of its settings can be set.
+    Any field of the job and of its settings can be set. The last epoch is kept; ``watched``: validation chooses one.
     """
     of_settings = {field.name for field in dataclasses.fields(recipe.Training)} - {"epochs"}
 
-    def make(fold: int = 0, **changes: Any) -> Job:
+    def make(fold: int = 0, *, watched: bool = False, **changes: Any) -> Job:
         rows = np.random.default_rng(8).permutation(IMAGES)
         held_out = rows[fold::5]
         settings = recipe.Training(epochs=3, batch_size=50, optimizer=recipe.Optimizer(learning_rate=0.01))
@@ -56,6 +56,7 @@ def make_job() -> Callable[..., Job]:
             order_seed=fold,
             init_seed=fold,
             dropout_seed=fold,
+            watch=held_out if watched else None,
         )
         return dataclasses.replace(job, **changes)
 

@@ -4,10 +4,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss
+from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 from sklearn.utils.class_weight import compute_class_weight
 
 from headstart.backbones.engine import keras_module
+from headstart.evaluation.choosing import ACCURACY, LOSS, Measure
 from headstart.progress import Progress
 from headstart.recipe import Head, Optimizer, Phase, Schedule
 from headstart.training import bank
@@ -19,8 +20,8 @@ ADAM = Optimizer("adam", 0.01)
 SGD = Optimizer("sgd", 0.05)
 
 
-def train(sample, jobs, monitor="accuracy", **options):
-    return train_bank(sample.features, sample.labels, jobs, classes=sample.classes, monitor=monitor, **options)
+def train(sample, jobs, **options):
+    return train_bank(sample.features, sample.labels, jobs, classes=sample.classes, **options)
 
 
 class KerasHead:
@@ -114,13 +115,6 @@ def assert_equal_to_keras(fit, keras_head, keras_history):
             assert getattr(part, name.removeprefix("val_")) == pytest.approx(value, abs=1e-4), name
 
 
-def last_epoch_weights(sample, jobs):
-    """Train with validation for the history, and without it for the last epoch's weights."""
-    fits = train(sample, jobs)
-    last = train(sample, [dataclasses.replace(job, validation=None) for job in jobs])
-    return [dataclasses.replace(fit, weights=one.weights) for fit, one in zip(fits, last, strict=True)]
-
-
 def at(rate, **rule):
     return Optimizer(rule.pop("name", "adam"), rate, **rule)
 
@@ -147,7 +141,7 @@ def test_many_heads_at_once_equal_each_alone_in_keras(sample, make_job):
         for number, (fold, head, optimizer) in enumerate(HEADS)
     ]
     assert len(jobs[0].train) % jobs[0].batch_size != 0  # the last batch is a smaller one
-    for fit, job in zip(last_epoch_weights(sample, jobs), jobs, strict=True):
+    for fit, job in zip(train(sample, jobs), jobs, strict=True):
         alone = KerasHead(job, sample)
         assert_equal_to_keras(fit, alone, [alone.run_epoch(epoch) for epoch in (1, 2, 3)])
 
@@ -194,7 +188,7 @@ def test_metrics_of_every_epoch_are_those_of_fit(sample, make_job, head):
     alone = KerasHead(job, sample, metrics=True)
     history = [alone.fit_epoch(epoch) for epoch in (1, 2, 3)]
     assert set(history[0]) >= {"loss", "accuracy", "precision", "recall", "top_k", "val_loss", "val_top_k"}
-    assert_equal_to_keras(last_epoch_weights(sample, [job])[0], alone, history)
+    assert_equal_to_keras(train(sample, [job])[0], alone, history)
 
 
 @pytest.mark.parametrize(
@@ -217,15 +211,15 @@ def test_schedules_are_those_of_keras(sample, make_job, schedule, optimizer):
     }
     alone = KerasHead(job, sample, rate=by_keras[schedule.kind])
     history = [alone.run_epoch(epoch) for epoch in (1, 2, 3)]
-    (fit,) = last_epoch_weights(sample, [job])
+    (fit,) = train(sample, [job])
     assert_equal_to_keras(fit, alone, history)
     first_steps = [float(by_keras[schedule.kind](steps * epoch)) for epoch in range(3)]
     assert [row.learning_rate for row in fit.history] == pytest.approx(first_steps)
 
 
 def test_early_stopping_stops_where_keras_does(sample, make_job):
-    job = make_job(epochs=30, patience=2, optimizer=dataclasses.replace(ADAM, learning_rate=0.2))
-    (fit,) = train(sample, [job], monitor="loss")
+    job = make_job(epochs=30, patience=2, optimizer=dataclasses.replace(ADAM, learning_rate=0.2), watched=True)
+    (fit,) = train(sample, [job], measure=LOSS)
     alone = KerasHead(job, sample)
     stopping = keras_module().callbacks.EarlyStopping("val_loss", patience=2)
     stopping.set_model(alone.model)
@@ -249,7 +243,8 @@ def grid(make_job):
     longer = make_job(4, key="longer", epochs=6)
     dropping = make_job(0, key="dropping", head=Head(layers=("dense 6", "dropout 0.5")))
     dropping_inputs = make_job(1, key="dropping inputs", head=Head(layers=("dropout 0.3",)))
-    impatient = make_job(0, key="impatient", epochs=9, patience=1, optimizer=dataclasses.replace(ADAM, learning_rate=1))
+    wild = dataclasses.replace(ADAM, learning_rate=1)
+    impatient = make_job(0, key="impatient", epochs=9, patience=1, optimizer=wild, watched=True)
     smoothed = make_job(0, key="smoothed", label_smoothing=0.1)
     balanced = make_job(0, key="balanced", class_weights="balanced")
     logistic = make_job(2, key="logistic", head=Head(output="logistic"))
@@ -289,12 +284,12 @@ def test_large_groups_are_cut_without_changing_numbers(sample, make_job, monkeyp
         assert_same_fit(fit, same, 1e-6)
 
 
-def test_best_epoch_has_the_best_monitor_and_its_weights(sample, make_job):
-    jobs = [make_job(epochs=12, optimizer=dataclasses.replace(ADAM, learning_rate=0.3))]
-    for monitor in ("accuracy", "loss"):
-        (fit,) = train(sample, jobs, monitor=monitor)
-        values = [getattr(row.validation, monitor) for row in fit.history]
-        best = values.index((max if monitor == "accuracy" else min)(values))
+def test_best_epoch_has_the_best_value_and_its_weights(sample, make_job):
+    jobs = [make_job(epochs=12, optimizer=dataclasses.replace(ADAM, learning_rate=0.3), watched=True)]
+    for measure_of in (ACCURACY, LOSS):
+        (fit,) = train(sample, jobs, measure=measure_of)
+        values = [getattr(row.validation, measure_of.name) for row in fit.history]
+        best = values.index((max if measure_of == ACCURACY else min)(values))
         assert fit.best_epoch == best + 1 == fit.best.epoch
         rows = jobs[0].validation
         assert forward(Head(), fit.weights, sample.features[rows]) == pytest.approx(fit.validation_logits, abs=1e-4)
@@ -303,6 +298,46 @@ def test_best_epoch_has_the_best_monitor_and_its_weights(sample, make_job):
         assert fit.best.validation.loss == pytest.approx(again.loss, rel=1e-6)
         assert fit.last.epoch == 12
         assert fit.last.validation.loss == pytest.approx(fit.history[-1].validation.loss, rel=1e-5)
+
+
+def test_validation_images_have_no_say_in_what_is_kept(sample, make_job):
+    """The labels of those that validate are exchanged: every kept weight stays, bit for bit."""
+    jobs, labels = grid(make_job), sample.labels.copy()
+    held_out = jobs[0].validation
+    labels[held_out] = (labels[held_out] + 1) % sample.classes
+    own = [job for job in jobs if np.array_equal(job.validation, held_out) and job.watch is None]
+    fits, others = train(sample, own), train(dataclasses.replace(sample, labels=labels), own)
+    assert len(own) >= 5
+    for fit, other, job in zip(fits, others, own, strict=True):
+        assert (fit.best_epoch, fit.best) == (job.epochs, fit.last)
+        assert all(np.array_equal(*pair) for pair in zip(fit.weights, other.weights, strict=True))
+        assert fit.history[-1].validation.loss != other.history[-1].validation.loss
+
+
+def test_images_that_watch_choose_the_epoch_and_those_that_validate_judge_it(sample, make_job):
+    rows, chosen = make_job().train, []
+    job = make_job(epochs=12, optimizer=dataclasses.replace(ADAM, learning_rate=0.3), train=rows[20:])
+    watched = dataclasses.replace(job, watch=rows[:20])
+    ends = train(sample, [dataclasses.replace(job, epochs=epochs) for epochs in range(1, 13)])
+    said = [softmax(forward(job.head, fit.weights, sample.features[rows[:20]])) for fit in ends]
+    for name in ("balanced_accuracy", "auc", "loss"):
+        (fit,) = train(sample, [watched], measure=Measure(name))
+        best = int(np.argmax([by_scikit_learn(name, sample.labels[rows[:20]], one) for one in said]))
+        assert fit.best_epoch == best + 1, name
+        for one, end in zip(fit.weights, ends[best].weights, strict=True):
+            assert one == pytest.approx(end, abs=1e-6)
+        assert fit.best.validation.loss == pytest.approx(ends[best].best.validation.loss, rel=1e-5)
+        chosen.append(fit.best_epoch)
+    assert min(chosen) < 12
+
+
+def by_scikit_learn(name, labels, probabilities):
+    """Return a measure of the epochs' probabilities, more being better."""
+    if name == "loss":
+        return -log_loss(labels, probabilities)
+    if name == "auc":
+        return roc_auc_score(labels, probabilities, multi_class="ovr")
+    return balanced_accuracy_score(labels, probabilities.argmax(axis=1))
 
 
 def test_scores_leave_out_the_penalty_and_histories_do_not(sample, make_job):

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 
 import numpy as np
@@ -60,6 +61,20 @@ def test_features_of_the_used_rows_take_the_place_of_images(validation):
     else:
         assert changed.labels[changed.validation].tolist() == [7 % 3, 2]
         assert changed.images[changed.validation, 0].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("validation", [None, np.array([7, 2])])
+def test_images_that_watch_keep_their_features(validation):
+    labels, watch = np.arange(9), np.array([1, 6, 3])
+    examples = Examples(np.zeros((9, 4), np.uint8), labels, np.array([5, 0, 8]), validation, watch)
+    changed = examples.with_features(examples.rows[:, None].astype(np.float32))
+    for rows, own in ((examples.train, changed.train), (validation, changed.validation), (watch, changed.watch)):
+        assert (rows is None) == (own is None)
+        if rows is not None:
+            assert changed.labels[own].tolist() == changed.images[own, 0].tolist() == rows.tolist()
+    same = dataclasses.replace(examples, validation=watch)
+    assert len(same.rows) == 6
+    assert same.with_features(np.zeros((6, 2), np.float32)).watch.tolist() == [3, 4, 5]
 
 
 def test_a_model_runs_over_more_images_than_one_batch():

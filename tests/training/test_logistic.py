@@ -11,9 +11,16 @@ from headstart.recipe import Head
 from headstart.training import logistic
 from headstart.training.bank import train_bank
 from headstart.training.heads import forward, smoothed_targets, softmax
-from headstart.training.logistic import PENALTIES, fit_logistic, inner_folds
+from headstart.training.logistic import PENALTIES, SharedAxes, fit_logistic, inner_folds
 
 LOGISTIC = Head(output="logistic")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sample:
+    features: np.ndarray
+    labels: np.ndarray
+    classes: int
 
 
 @pytest.fixture(scope="module")
@@ -81,20 +88,31 @@ def test_smoothed_labels_are_images_that_belong_to_every_class_a_little(offset, 
     assert found == pytest.approx(model.predict_proba(features), abs=1e-3)
 
 
-def test_penalty_is_the_one_with_the_lowest_log_loss_on_inner_folds(offset, job):
-    features = StandardScaler().fit_transform(offset.features[job.train].astype(np.float64))
-    labels = offset.labels[job.train]
+def best_of_the_grid(sample, job):
+    """Return the place of the penalty with the lowest log loss on the inner folds, all tried by scikit-learn."""
+    features = StandardScaler().fit_transform(sample.features[job.train].astype(np.float64))
+    labels = sample.labels[job.train]
     losses = []
     for penalty in PENALTIES:
         losses.append(0.0)
         for train, test in PredefinedSplit(inner_folds(labels, job)).split():
-            model = LogisticRegression(C=1 / (len(train) * penalty), tol=1e-8, max_iter=10_000)
+            model = LogisticRegression(C=1 / (len(train) * penalty), solver="newton-cholesky", max_iter=100)
             model.fit(features[train], labels[train])
             losses[-1] += log_loss(labels[test], model.predict_proba(features[test]), normalize=False)
-    best = int(np.argmin(losses))
-    assert 1 < best < len(PENALTIES) - 3
-    expected = solved_by_scikit_learn(offset, job, PENALTIES[best])
-    assert probabilities(offset, fit_of(offset, job)) == pytest.approx(expected, abs=1e-3)
+    return int(np.argmin(losses))
+
+
+@pytest.mark.parametrize("first", [0, logistic.FIRST, 11, 99])
+@pytest.mark.parametrize("noise", [0.0, 3.0, 30.0])
+def test_penalty_is_the_one_with_the_lowest_log_loss_on_inner_folds(offset, job, monkeypatch, noise, first):
+    """Wherever the search begins; the more noise there is, the stronger a penalty is best."""
+    drawn = np.random.default_rng(11).normal(size=offset.features.shape) * np.std(offset.features, axis=0)
+    noisy = dataclasses.replace(offset, features=(offset.features + noise * drawn).astype(np.float32))
+    best = best_of_the_grid(noisy, job)
+    assert (1 if noise < 30 else -1) < best < len(PENALTIES) - 3
+    monkeypatch.setattr(logistic, "FIRST", first)
+    expected = solved_by_scikit_learn(noisy, job, PENALTIES[best])
+    assert probabilities(noisy, fit_of(noisy, job)) == pytest.approx(expected, abs=1e-3)
 
 
 def test_fit_is_one_epoch_with_its_scores(offset, job):
@@ -117,29 +135,67 @@ def test_without_validation_there_are_no_validation_scores(offset, job):
     assert all(np.array_equal(*pair) for pair in zip(fit.weights, fit_of(offset, job).weights, strict=True))
 
 
-def test_bits_do_not_depend_on_what_is_held_in_memory(offset, job, monkeypatch, tmp_path):
+def test_what_is_held_in_memory_changes_bits_alone(offset, job, monkeypatch, tmp_path):
+    """Principal axes or, where the rows are read anew in every pass, features as they are: one solution."""
     monkeypatch.setattr(logistic, "PART_VALUES", 200)  # 16 rows
     np.save(tmp_path / "features.npy", offset.features)
     fit = fit_of(offset, job)
+    again = fit_of(offset, job)
+    assert all(np.array_equal(*pair) for pair in zip(fit.weights, again.weights, strict=True))
     monkeypatch.setattr(logistic, "HELD_SHARE", 0)
     mapped = dataclasses.replace(offset, features=np.load(tmp_path / "features.npy", mmap_mode="r"))
-    again = fit_of(mapped, job)
-    assert all(np.array_equal(*pair) for pair in zip(fit.weights, again.weights, strict=True))
-    assert np.array_equal(fit.validation_logits, again.validation_logits)
+    streamed = fit_of(mapped, job)
+    assert probabilities(offset, streamed) == pytest.approx(probabilities(offset, fit), abs=1e-4)
 
 
 def test_bank_solves_logistic_heads_beside_others(offset, job, make_job):
+    """Both logistic jobs have other training rows, but one pair of axes."""
     plain, solved, other = train_bank(
         offset.features,
         offset.labels,
         [make_job(), job, make_job(2, head=LOGISTIC)],
         classes=offset.classes,
-        monitor="accuracy",
     )
     assert len(plain.history) == 3
     for fit, alone in ((solved, fit_of(offset, job)), (other, fit_of(offset, make_job(2, head=LOGISTIC)))):
         assert fit.key == alone.key
-        assert all(np.array_equal(*pair) for pair in zip(fit.weights, alone.weights, strict=True))
+        assert probabilities(offset, fit) == pytest.approx(probabilities(offset, alone), abs=1e-4)
+
+
+def test_axes_of_other_rows_give_the_same_solution(offset, job, make_job, monkeypatch):
+    monkeypatch.setattr(logistic, "PENALTIES", (0.01,))
+    axes = SharedAxes()
+    first = fit_logistic(offset.features, offset.labels, job, classes=offset.classes, axes=axes)
+    of_first = axes.axes
+    other = make_job(3, head=LOGISTIC)
+    fit = fit_logistic(offset.features, offset.labels, other, classes=offset.classes, axes=axes)
+    assert axes.axes is of_first and of_first.T @ of_first == pytest.approx(np.eye(len(of_first)), abs=1e-5)
+    assert probabilities(offset, first) == pytest.approx(probabilities(offset, fit_of(offset, job)), abs=1e-4)
+    assert probabilities(offset, fit) == pytest.approx(solved_by_scikit_learn(offset, other, 0.01), abs=1e-3)
+
+
+@pytest.mark.parametrize("penalty", [1.0, 0.01])
+@pytest.mark.parametrize("classes", [3, 4])
+def test_fewer_rows_than_features(make_job, monkeypatch, penalty, classes):
+    """120 rows of 300 correlated features: the solution lies in the span of the rows."""
+    random = np.random.default_rng(5)
+    labels = random.integers(0, classes, 150)
+    hidden = random.normal(size=(150, 20)) + random.normal(size=(classes, 20))[labels]
+    features = (hidden @ random.normal(size=(20, 300)) + 0.3 * random.normal(size=(150, 300)) + 5).astype(np.float32)
+    wide = Sample(features, labels, classes)
+    monkeypatch.setattr(logistic, "PENALTIES", (penalty,))
+    job = make_job(head=LOGISTIC)
+    expected = solved_by_scikit_learn(wide, job, penalty)
+    assert probabilities(wide, fit_of(wide, job)) == pytest.approx(expected, abs=3e-3)
+
+
+def test_features_that_follow_from_others_change_nothing_but_the_penalty(offset, job, monkeypatch):
+    """Every feature twice: half the penalty of a kernel that is shared between two."""
+    twice = dataclasses.replace(offset, features=np.concatenate([offset.features] * 2, axis=1))
+    monkeypatch.setattr(logistic, "PENALTIES", (0.02,))
+    found = probabilities(twice, fit_of(twice, job))
+    monkeypatch.setattr(logistic, "PENALTIES", (0.01,))
+    assert found == pytest.approx(probabilities(offset, fit_of(offset, job)), abs=1e-3)
 
 
 def test_features_that_do_not_vary_have_no_say(offset, job):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from headstart.backbones.engine import keras_module
-from headstart.training.modes import set_free, set_mode
+from headstart.training.modes import measure_statistics, set_free, set_mode
 
 
 @pytest.fixture
@@ -57,3 +57,32 @@ def test_a_held_layer_computes_what_inference_computes(network):
     expected = np.array(network(IMAGES, training=False))
     set_mode(network, 4, settled=False)
     assert np.array_equal(np.array(network(IMAGES, training=True)), expected)
+
+
+def test_statistics_are_those_of_all_images_together(network):
+    """In batches of 3, 3 and 2; each layer sees what the one before it gives from a batch's own statistics."""
+    stem, outer = network.get_layer("stem"), network.get_layer(NAMES[1])
+    inner, batches = stem.get_layer(NAMES[0]), [IMAGES[:3], IMAGES[3:6], IMAGES[6:]]
+    momenta = inner.momentum, outer.momentum
+    measure_statistics(network, network.layers, batches)
+    kernel, bias = (np.array(one) for one in stem.get_layer("convolution").get_weights())
+    values = IMAGES @ kernel[0, 0] + bias
+    assert np.array(inner.moving_mean.value) == pytest.approx(values.mean(axis=(0, 1, 2)), abs=1e-5)
+    assert np.array(inner.moving_variance.value) == pytest.approx(values.var(axis=(0, 1, 2)), rel=1e-5)
+    normal = []
+    for part in np.split(values, [3, 6]):
+        mean, variance = part.mean(axis=(0, 1, 2)), part.var(axis=(0, 1, 2))
+        normal.append((part - mean) / np.sqrt(variance + inner.epsilon))
+    assert np.array(outer.moving_mean.value) == pytest.approx(0, abs=1e-5)
+    assert np.array(outer.moving_variance.value) == pytest.approx(np.concatenate(normal).var(axis=(0, 1, 2)), rel=1e-5)
+    assert (inner.momentum, outer.momentum) == momenta
+
+
+def test_statistics_of_layers_that_are_not_asked_for_stay(network):
+    stem, outer = network.get_layer("stem"), network.get_layer(NAMES[1])
+    before = np.array(stem.get_layer(NAMES[0]).moving_mean.value)
+    set_mode(network, 2, settled=False)
+    measure_statistics(network, network.layers[2:], [IMAGES])
+    assert np.array_equal(before, stem.get_layer(NAMES[0]).moving_mean.value)
+    assert np.abs(np.array(outer.moving_mean.value)).max() > 0.01
+    set_free(network)

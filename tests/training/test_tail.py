@@ -94,14 +94,14 @@ def train_from_cut(network, pixels, labels, job):
     start = min(stage.cut for stage in stages(job.settings, job.epochs, names_of(network)))
     features = features_at(network, start, pixels)
     tuner = FineTuner(network, job.head, CLASSES, preprocessing=None, start=start)
-    fit = tuner.fit(features, labels, job, monitor="loss")
+    fit = tuner.fit(features, labels, job)
     return fit, softmax(tuner.logits(features, np.arange(IMAGES), fit))
 
 
 def train_from_pixels(network, pixels, labels, job):
     """Return the fit and the probabilities of all images, trained from pixels."""
     tuner = FineTuner(network, job.head, CLASSES, preprocessing=MINUS_ONE_TO_ONE)
-    fit = tuner.fit(pixels, labels, job, monitor="loss")
+    fit = tuner.fit(pixels, labels, job)
     return fit, softmax(tuner.logits(pixels, np.arange(IMAGES), fit))
 
 

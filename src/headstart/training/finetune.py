@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -213,7 +214,7 @@ class FineTuner:
         finite = bool(np.isfinite((validation or train).loss) and all(np.isfinite(one).all() for one in weights))
         if course.best.see(epoch, value, finite=finite):
             course.weights = weights
-        if finite and epoch > task.job.epochs * (1 - task.job.settings.average):
+        if finite and epoch >= _first_averaged(task.job):
             course.add(weights)
         course.history.append(EpochRow(active.stage.number, epoch, rate, train, validation))
 
@@ -262,12 +263,13 @@ class FineTuner:
         epoch, last_epoch, job = course.best.epoch, len(course.history), task.job
         last = self._scores(active.view, last_epoch)
         averaged = course.summed > 1
+        first = _first_averaged(job) if averaged else epoch
+        # what the running phase holds frozen had other weights before it began
+        view = active.view if first >= active.stage.first_epoch else task.view
         if averaged:
-            self._average(active, course, job)
+            self._average(active.stage, view, course, job)
             epoch = last_epoch
         assign(self._variables, course.weights)
-        # what the running phase holds frozen had other weights before it began
-        view = active.view if epoch >= active.stage.first_epoch else task.view
         kept_last = course.best.found and epoch == last_epoch and not averaged
         size = len(self._assembly.backbone_variables)
         validation = view.examples.validation
@@ -282,7 +284,7 @@ class FineTuner:
             backbone_weights=tuple(course.weights[:size]),
         )
 
-    def _average(self, active: _Active, course: Course, job: Job) -> None:
+    def _average(self, stage: Stage, view: _View, course: Course, job: Job) -> None:
         """Keep the mean of the last epochs' weights (P. Izmailov et al., Averaging Weights, UAI 2018).
 
         Moving statistics of batch normalisation are no mean of those of other weights: where they follow the batches,
@@ -292,12 +294,12 @@ class FineTuner:
             (total / course.summed).astype(one.dtype) for total, one in zip(course.sums, course.weights, strict=True)
         ]
         assign(self._variables, mean)
-        if not active.stage.settled:
-            examples = active.view.examples
+        if not stage.settled:
+            examples = view.examples
             rows = examples.train[batch_order(job.order_seed, 0, len(examples.train))[:STATISTICS_IMAGES]]
             batches = in_batches(rows, max(job.batch_size, STATISTICS_BATCH))
-            layers = self._assembly.network.layers[active.stage.cut :]
-            measure_statistics(active.view.model, layers, (take(examples.images, batch) for batch in batches))
+            layers = self._assembly.network.layers[stage.cut :]
+            measure_statistics(view.model, layers, (take(examples.images, batch) for batch in batches))
         course.weights = values_of(self._variables)
 
     def _scores(self, view: _View, epoch: int) -> Scores:
@@ -325,6 +327,12 @@ class FineTuner:
     def _state(self, active: _Active) -> dict[str, list[Any]]:
         seeds = [state for _, state in self._seeds]
         return {"weights": self._variables, "seeds": seeds, "optimizer": active.compiled.optimizer_variables}
+
+
+def _first_averaged(job: Job) -> int:
+    """Return the first of the epochs, from 1, whose weights count in the average; behind the last one: none."""
+    # rounded: 10 epochs less 90 % of them are 0.9999999999999998
+    return 1 + math.floor(round(job.epochs * (1 - job.settings.average), 6))
 
 
 def _batch(examples: Examples, job: Job, epoch: int, rows: Rows) -> NDArray[Any]:

@@ -55,12 +55,14 @@ def measure_statistics(model: keras.Model, layers: Iterable[Any], batches: Itera
     momenta = [layer.momentum for layer in found]
     means: list[list[NDArray[Any]]] = []
     variances: list[list[NDArray[Any]]] = []
+    sizes: list[int] = []
     for layer in found:
         # so that the moving statistics are those of the last batch alone
         layer.momentum = 0.0
     try:
         for batch in batches:
             model(batch, training=True)
+            sizes.append(len(batch))
             means.append([numpy(layer.moving_mean.value) for layer in found])
             variances.append([numpy(layer.moving_variance.value) for layer in found])
     finally:
@@ -69,8 +71,11 @@ def measure_statistics(model: keras.Model, layers: Iterable[Any], batches: Itera
     for layer, of_means, of_variances in zip(
         found, zip(*means, strict=True), zip(*variances, strict=True), strict=True
     ):
-        layer.moving_mean.assign(np.mean(of_means, axis=0))
-        layer.moving_variance.assign(np.mean(of_variances, axis=0) + np.var(of_means, axis=0))
+        # the last batch may be a smaller one
+        mean = np.average(of_means, axis=0, weights=sizes)
+        spread = np.square(np.array(of_means) - mean)
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(np.average(np.array(of_variances) + spread, axis=0, weights=sizes))
 
 
 def _with_inner_layers(layer: Any) -> list[Any]:
