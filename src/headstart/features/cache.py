@@ -9,13 +9,14 @@ longest make room, but never those that a study asked for or wrote itself: what 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import threading
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,15 @@ from headstart.features.arrays import new_array
 DEFAULT_LIMIT_BYTES = 20 * 10**9
 MAGIC = b"HSFEAT1\n"
 SPACE_FILE, SPEED_FILE = "space.json", "milliseconds_per_image.json"
+KEPT = "networks"
+"""The folder of what is made of networks: graphs and tables of layers."""
 KEY_BYTES = 32
 ORIGINAL = "original"
 """The view that is no augmentation."""
 ABANDONED_SECONDS = 3600
 """A half-written file older than this belongs to no running study."""
 _HEADER_BYTES = 512
+DIGEST_BYTES = 32
 # what writing raises when another process removes the folder meanwhile; the second is mkdir's
 _CLEARED = (FileNotFoundError, FileExistsError)
 
@@ -176,6 +180,23 @@ class FeatureCache:
         with contextlib.suppress(*_CLEARED):
             storage.write_json(self._folder(space) / SPEED_FILE, milliseconds)
 
+    def kept(self, key: object, make: Callable[[], bytes]) -> bytes:
+        """Return what was made of a network once, with its checksum on disk; made again where it is missing or damaged.
+
+        Args:
+            key: everything that decides the bytes; part of it should be the versions of what makes them.
+        """
+        path = self.folder / KEPT / storage.digest_of(key)[:32]
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+            if content[:DIGEST_BYTES] == hashlib.sha256(content[DIGEST_BYTES:]).digest():
+                return content[DIGEST_BYTES:]
+        made = make()
+        # without it, it is made again the next time
+        with contextlib.suppress(OSError):
+            storage.write_bytes(path, hashlib.sha256(made).digest() + made)
+        return made
+
     def _use(self, path: Path) -> None:
         self._in_use.add(path)
         with contextlib.suppress(OSError):  # another process evicted it meanwhile, or it is another user's
@@ -208,6 +229,8 @@ class FeatureCache:
             count = sum(len(_read_keys(shard)) for shard, _ in shards)
             size = sum(stat.st_size for _, stat in shards)
             infos.append(SpaceInfo(_description(space), count, size))
+        if networks := _listed(self.folder / KEPT):
+            infos.append(SpaceInfo("graphs and layers of networks", 0, sum(path.stat().st_size for path in networks)))
         return tuple(infos)
 
     def clear(self) -> int:

@@ -7,11 +7,14 @@ the same numbers. This module does not import Keras; ``from_keras`` is handed a 
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import sys
+import tempfile
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +48,25 @@ def from_keras(network: keras.Model) -> ov.Model:
         # Keras remarks on how the converter calls the model; nothing the user could act on
         warnings.simplefilter("ignore")
         return ov.convert_model(network)
+
+
+def to_bytes(model: ov.Model, arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return a graph and named arrays as the bytes of one npz file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "graph.xml"
+        openvino_module().save_model(model, file, compress_to_fp16=False)
+        parts = {name: np.frombuffer(file.with_suffix(f".{name}").read_bytes(), np.uint8) for name in ("xml", "bin")}
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **parts, **{f"array/{name}": array for name, array in arrays.items()})
+    return stream.getvalue()
+
+
+def from_bytes(content: bytes) -> tuple[ov.Model, dict[str, NDArray[Any]]]:
+    """Return what ``to_bytes`` packed."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as parts:
+        arrays = {name.removeprefix("array/"): parts[name] for name in parts if name.startswith("array/")}
+        text, weights = parts["xml"].tobytes(), parts["bin"].tobytes()
+    return openvino_module().Core().read_model(model=text, weights=weights), arrays
 
 
 def openvino_module() -> Any:

@@ -68,7 +68,7 @@ def protocol_problems(protocol: Protocol) -> list[str]:
         *_choice("protocol.choose_by", protocol.choose_by, MEASURES),
         *_choice("protocol.score_epoch", protocol.score_epoch, SCORE_EPOCHS),
         *_choice("protocol.finals", protocol.finals, FINALS),
-        *_range("protocol.folds", protocol.folds, 2, 100),
+        *(_range("protocol.folds", protocol.folds, 2, 100) if protocol.folds else ()),
         *_range("protocol.repeats", protocol.repeats, 1, 1000),
         *_range("protocol.final_epochs", protocol.final_epochs, 0, 100_000),
         *_fraction("protocol.holdout", protocol.holdout),
@@ -82,7 +82,7 @@ def protocol_problems(protocol: Protocol) -> list[str]:
 
 def _choice_problems(protocol: Protocol) -> Iterator[str]:
     if protocol.choose_by == "cost" and not any(text.startswith("cost ") for text in protocol.decide):
-        yield "protocol.choose_by = 'cost' needs the costs of errors. Give some in protocol.decide, or choose otherwise."
+        yield "protocol.choose_by = 'cost' needs costs of errors. Give some in protocol.decide, or choose otherwise."
     if not 0 <= protocol.budget < math.inf:
         yield f"protocol.budget must be seconds, 0 or above. Received: {protocol.budget:g}."
 

@@ -63,8 +63,9 @@ class DataRules:
 class Protocol:
     """How candidates are judged.
 
-    ``kind`` is ``folds`` or ``holdout``. ``test_fraction`` is the sealed share of every class. ``holdout`` is the share
-    of the training images that validates when ``kind`` is ``holdout`` and no validation images are given.
+    ``kind`` is ``folds`` or ``holdout``; ``folds`` = 0 leaves their number to the images. ``test_fraction`` is the
+    sealed share of every class. ``holdout`` is the share of the training images that validates when ``kind`` is
+    ``holdout`` and no validation images are given.
     ``final_epochs`` is the length of final trainings; 0: that of the procedure, or with ``score_epoch`` = ``best`` the
     rounded mean of the folds' best epochs.
 

@@ -190,7 +190,7 @@ class _Reading:
 
 
 def _present_protocol(table: Any) -> Any:
-    """Return a protocol in the present words: what has ``monitor`` was written when folds were scored at best epochs."""
+    """Return a protocol in the present words: ``monitor`` stems from when folds were scored at their best epochs."""
     if not isinstance(table, dict) or "monitor" not in table:
         return table
     rest = {key: value for key, value in table.items() if key != "monitor"}

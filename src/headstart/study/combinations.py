@@ -85,7 +85,7 @@ def answers_of(case: Case, kind: str) -> Answers | None:
 
 
 def _judged(case: Case, answers: Sequence[Answers]) -> tuple[Combination, ...]:
-    """Compare with the best candidate: McNemar's test, adjusted by Holm over the combinations. Recommend one at most."""
+    """Compare with the best candidate (McNemar's test, adjusted by Holm); recommend one at most."""
     said = {case.best: case.test_of(case.best).probabilities}
     said |= {_name(case, one.kind): one.test for one in answers}
     rows = compare_accuracy(case.best, case.parts.labels[case.parts.test], said)

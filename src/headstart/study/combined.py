@@ -93,7 +93,7 @@ class _Parts:
         network = final.judged.network
         name = network.name if network.learner == HEADS else candidate
         if name not in self.backbones:
-            model, arrays = trained_backbone(final, any_size=False)
+            model, arrays = trained_backbone(final, any_size=False, place=self.case.place)
             self.weights.update({f"{name}/backbone/{path}": array for path, array in arrays.items()})
             self.backbones[name] = Backbone(model, network.size)
         return self.backbones[name]

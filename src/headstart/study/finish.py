@@ -81,7 +81,7 @@ def standing_of(case: Case, prepared: Sequence[Prepared], selection: float) -> S
         judged_by=judged_by(case.plan),
         baseline=baseline_of(case, labels, probabilities[case.best].argmax(axis=1)),
         choose_by=case.protocol.choose_by,
-        alone=len(case.results) == 1,
+        alone=sum(one.cv is not None for one in case.results) == 1,
         clean=case.clean[0] if case.clean else None,
         expected=_expected(case, selection, len(labels)),
         behind=_behind(case),
@@ -132,7 +132,8 @@ def baseline_of(case: Case, labels: NDArray[np.integer[Any]], answers: NDArray[n
     only_best, only_named = int(np.sum(right & ~named)), int(np.sum(named & ~right))
     said, seed = case.out_of_fold(case.best), storage.seed_from(case.protocol.seed, "baseline")
     on_test = chance_of_recall(labels, answers, classes, seed=seed)
-    folds = chance_of_recall(said.labels, said.logits.argmax(axis=1), classes, seed=seed) * len(case.results)
+    folds = chance_of_recall(said.labels, said.logits.argmax(axis=1), classes, seed=seed)
+    folds *= sum(one.cv is not None for one in case.results)
     recalls = [np.mean(right[labels == index]) for index in np.unique(labels)]
     return Baseline(
         right=int(named.sum()),

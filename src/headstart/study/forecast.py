@@ -26,8 +26,14 @@ from headstart.study.workshop import Workshop
 from headstart.training.bank import train_bank
 from headstart.training.heads import Job
 
+# A measurement takes at most one of so many images that are to be computed.
+SPARE = 20
 SAMPLE_IMAGES = 16
 SAMPLE_ROWS = 256
+# Passes over the training images until a logistic head is solved, its penalty chosen, and the folds side by side in it.
+PASSES, SIDE_BY_SIDE = 170, 3
+# Seconds of everything behind the trainings, and of each image in it: evidence, classifier, pictures, page.
+AFTERWARDS, AFTERWARDS_PER_IMAGE = 5.0, 0.0015
 # Batches of the short and of the long measurement of a training in Keras.
 SHORT, LONG = 1, 3
 BYTES_PER_VALUE = 4
@@ -35,7 +41,7 @@ BYTES_PER_VALUE = 4
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Seconds of features and training, and bytes of features that the cache will gain."""
+    """Seconds of everything that is still to be done, and bytes of features that the cache will gain."""
 
     seconds: float
     size_bytes: int
@@ -60,10 +66,10 @@ def forecast(plan: Plan, parts: Parts, workshop: Workshop, place: Workplace) -> 
 
     A network that fails here counts for nothing; the study will meet the failure and report it.
     """
-    return _Measurement(plan, parts, workshop, place).forecast()
+    return Measurement(plan, parts, workshop, place).forecast()
 
 
-class _Measurement:
+class Measurement:
     """Short measurements of the parts of one study."""
 
     def __init__(self, plan: Plan, parts: Parts, workshop: Workshop, place: Workplace) -> None:
@@ -72,24 +78,29 @@ class _Measurement:
         self._missing = {network.name: self._images_to_compute(network) for network in plan.networks}
 
     def forecast(self) -> Forecast:
+        """Return what the whole study still needs."""
         networks, missing = self._plan.networks, self._missing
         seconds = 0.0
-        with self._place.progress.track("Measuring for the forecast", total=len(networks), unit="networks") as advance:
-            for network in networks:
-                _, needed = attempt(partial(self._network, network))
-                seconds += needed or 0.0
-                advance(1)
+        for network in networks:
+            _, needed = attempt(partial(self.network_seconds, network))
+            seconds += needed or 0.0
         images = len(self._parts.rows)
+        seconds += AFTERWARDS + AFTERWARDS_PER_IMAGE * images
         if any(missing.values()):
             seconds += min(images, max(missing.values())) * self._decoding()
         new = [one for one in networks if one.learner != WHOLE and missing[one.name]]
         size = sum(missing[one.name] * self._values(one) for one in new)
         return Forecast(seconds, size * BYTES_PER_VALUE)
 
-    def _network(self, network: Network) -> float:
+    def network_seconds(self, network: Network) -> float:
+        """Return the seconds of a network's features and of its trainings."""
+        trainings = self._heads(network) if network.learner == HEADS else self.tuned(network)
+        return self.features(network) + trainings
+
+    def features(self, network: Network) -> float:
+        """Return the seconds in which a network's missing features are computed, decoding left out."""
         missing = self._missing[network.name]
-        features = missing * self._trunk(network) if missing and network.learner != WHOLE else 0.0
-        return features + (self._heads(network) if network.learner == HEADS else self._tuned(network))
+        return missing * self._trunk(network, missing) if missing and network.learner != WHOLE else 0.0
 
     def _images_to_compute(self, network: Network) -> int:
         """Return how many images and changed copies are still to be computed, or for pixels to be decoded."""
@@ -107,17 +118,18 @@ class _Measurement:
     def _decoding(self) -> float:
         """Return seconds per image on all cores."""
         size, rows = self._plan.networks[0].size, self._parts.rows
-        sample = rows[:: max(1, len(rows) // SAMPLE_IMAGES)]
+        count = max(1, min(SAMPLE_IMAGES, len(rows) // SPARE))
+        sample = rows[:: max(1, len(rows) // count)]
         work = partial(_for_each, lambda row: decode.load(self._plan.encoded(row), size), sample)
         return _timed(work) / len(sample) / core_count()
 
-    def _trunk(self, network: Network) -> float:
+    def _trunk(self, network: Network, missing: int) -> float:
         """Return seconds per image of a trunk whose workers keep all cores busy."""
         trunk = self._workshop.trunk(network)
-        pixels = np.zeros((trunk.batch_size, network.size.height, network.size.width, 3), np.uint8)
+        images = max(1, min(trunk.batch_size, missing // (2 * SPARE)))
+        pixels = np.zeros((images, network.size.height, network.size.width, 3), np.uint8)
         trunk.run(pixels)
-        fastest = min(_timed(partial(trunk.run, pixels)) for _ in range(3))
-        return fastest / trunk.batch_size / trunk.workers
+        return _timed(partial(trunk.run, pixels)) / images / trunk.workers
 
     def _values(self, network: Network) -> int:
         """Return how many values the trunk gives for an image."""
@@ -128,10 +140,27 @@ class _Measurement:
         return 0 if features is None else features.size
 
     def _heads(self, network: Network) -> float:
-        """Train the heads on random features: once, then what two more epochs cost."""
         jobs = self._jobs(network)
         if self._place.jobs.finished(heads_unit("rounds", network, jobs)):
             return 0.0
+        solved = [job for job in jobs if job.head.output == "logistic"]
+        trained = [job for job in jobs if job.head.output != "logistic"]
+        return self._solved(network, len(solved)) + (self._trained(network, trained) if trained else 0.0)
+
+    def _solved(self, network: Network, jobs: int) -> float:
+        """Return the seconds of logistic heads: products of all training images with the weights of some folds."""
+        inputs, images = self._values(network), self._rows(network)
+        random = np.random.default_rng(0)
+        rows = random.random((min(SAMPLE_ROWS, images), inputs), np.float32)
+        weights = random.random((inputs, SIDE_BY_SIDE * self._classes), np.float32)
+        # there and back, the second time without what the first brings with it
+        product = min(_timed(lambda: rows @ weights) for _ in range(2))
+        rounds = len(self._parts.rounds)
+        final = jobs / rounds if rounds else 0
+        return 2 * PASSES * product * images / len(rows) * (jobs + final) / core_count()
+
+    def _trained(self, network: Network, jobs: Sequence[Job]) -> float:
+        """Train the heads on random features: once, then what two more epochs cost."""
         random, inputs = np.random.default_rng(0), self._values(network)
         features = random.random((SAMPLE_ROWS, inputs), np.float32)
         labels = random.integers(0, self._classes, SAMPLE_ROWS)
@@ -141,14 +170,12 @@ class _Measurement:
             work = partial(train_bank, features, labels, sample, classes=self._classes, measure=self._plan.measure)
             return _timed(work)
 
-        if all(job.head.output == "logistic" for job in jobs):
-            return bank_seconds(1) * self._rows(network) / len(_cut_down(jobs[0]).train)
         first, all_three = bank_seconds(1), bank_seconds(3)
         longer = self._rows(network) / len(_cut_down(jobs[0]).train)
         epochs = sum(job.epochs for job in jobs) + max(job.epochs for job in jobs)
         return first + max(0.0, all_three - first) / 2 * longer * epochs / len(jobs)
 
-    def _tuned(self, network: Network) -> float:
+    def tuned(self, network: Network) -> float:
         """Train each phase of the first candidate for some steps: what they cost, and all steps of all candidates."""
         jobs = [job for job in self._jobs(network) if not self._place.jobs.finished(tuned_unit("rounds", network, job))]
         if not jobs:

@@ -15,6 +15,7 @@ from headstart.evaluation.evidence import Evidence
 from headstart.evaluation.results import FinalResult
 from headstart.features import graph
 from headstart.features.cut import tail_variables
+from headstart.machine import package_versions
 from headstart.recipe import Candidate
 from headstart.study.card import classifier_facts
 from headstart.study.case import Case
@@ -22,7 +23,9 @@ from headstart.study.conclude import Final
 from headstart.study.judge import describe_cut
 from headstart.study.networks import Network
 from headstart.study.plan import Plan
+from headstart.study.workplace import Workplace
 from headstart.study.workshop import build_network
+from headstart.version import __version__
 
 if TYPE_CHECKING:
     import keras
@@ -35,7 +38,7 @@ def save_classifier(case: Case, answering: Answering, evidence: Evidence) -> Non
     """Write the finalist that is kept, how it answers, and what was found out about it, as a classifier."""
     plan, final, result, place = case.plan, case.final_of(case.kept), case.result_of(case.kept), case.place
     network, candidate = final.judged.network, final.judged.candidate
-    backbone, weights = trained_backbone(final, any_size=True)
+    backbone, weights = trained_backbone(final, any_size=True, place=place)
     bundle.save(
         place.folder.classifier,
         graph.add_head(backbone, candidate.head, final.fit.weights),
@@ -52,18 +55,26 @@ def save_classifier(case: Case, answering: Answering, evidence: Evidence) -> Non
     )
 
 
-def trained_backbone(final: Final, *, any_size: bool) -> tuple[ov.Model, Arrays]:
+def trained_backbone(final: Final, *, any_size: bool, place: Workplace) -> tuple[ov.Model, Arrays]:
     """Return a finalist's graph from images to features, and the backbone's weights by their Keras paths.
+
+    That of a frozen backbone is made once and kept in the cache: it needs Keras and takes seconds.
 
     Args:
         any_size: whether the graph resizes images of any size, or takes those of the network's own.
     """
-    network, fit = final.judged.network, final.fit
-    model = build_network(network)
+    network, fit, pooling = final.judged.network, final.fit, final.judged.candidate.head.pooling
     if fit.backbone_weights:
+        model = build_network(network)
         for variable, values in zip(tail_variables(model, network.start), fit.backbone_weights, strict=True):
             variable.assign(values)
-    return backbone_of(network, model, final.judged.candidate.head.pooling, any_size=any_size)
+        return backbone_of(network, model, pooling, any_size=any_size)
+
+    def make() -> bytes:
+        return graph.to_bytes(*backbone_of(network, build_network(network), pooling, any_size=any_size))
+
+    space, versions = network.prediction_space(place.engine, "f32"), package_versions(("keras", "openvino"))
+    return graph.from_bytes(place.cache.kept(("graph", space, pooling, any_size, versions, __version__), make))
 
 
 def backbone_of(network: Network, model: keras.Model, pooling: str, *, any_size: bool) -> tuple[ov.Model, Arrays]:

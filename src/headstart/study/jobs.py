@@ -20,6 +20,9 @@ from headstart import storage
 from headstart.training.heads import EpochRow, Fit, Scores
 
 
+DECISIONS = "decisions.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Trained:
     """The result of one unit: fits in the order asked for, and the seconds it took when it was computed."""
@@ -70,6 +73,20 @@ class Jobs:
             openings.append(list(finalists))
             storage.write_json(path, openings)
         return len(openings)
+
+    def decided(self, question: str) -> int | None:
+        """Return what an earlier start of this study decided, or None."""
+        answer: int | None = self._decisions().get(question)
+        return answer
+
+    def decide(self, question: str, answer: int) -> None:
+        """Remember a decision that hangs on how fast this machine was."""
+        storage.write_json(self._folder / DECISIONS, self._decisions() | {question: answer})
+
+    def _decisions(self) -> dict[str, int]:
+        path = self._folder / DECISIONS
+        found: dict[str, int] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        return found
 
     def _path(self, unit: Sequence[object], suffix: str) -> Path:
         return self._folder / (storage.digest_of([self._study_id, *unit])[:32] + suffix)
@@ -138,4 +155,5 @@ def _fit(number: int, fields: dict[str, Any], arrays: Mapping[str, NDArray[Any]]
         best=storage.from_plain(Scores, fields["best"]),
         last=storage.from_plain(Scores, fields["last"]),
         backbone_weights=stored("backbone_weights"),
+        penalty=fields["penalty"],
     )

@@ -33,7 +33,7 @@ BYTES_PER_PARAMETER = 4
 class Judged:
     """One candidate with its fit of every round (empty when it failed) and the seconds that training took.
 
-    ``rounds`` say who trained and validated in each fit.
+    ``rounds`` say who trained and validated in each fit. One that was ``skipped`` was not tried, for a ``reason``.
     """
 
     network: Network
@@ -43,6 +43,7 @@ class Judged:
     seconds: float
     reason: str | None
     rounds: tuple[Round, ...] = ()
+    skipped: bool = False
 
 
 def judge(prepared: Sequence[Prepared], parts: Parts, protocol: Protocol, place: Workplace) -> list[Judged]:
@@ -76,6 +77,11 @@ def _judged(learner: Learner, candidate: Candidate, trained: Sequence[Trained], 
 
 def _failed(network: Network, candidate: Candidate, reason: str | None) -> Judged:
     return Judged(network, candidate, None, (), 0.0, reason)
+
+
+def left_out(network: Network, candidate: Candidate, reason: str) -> Judged:
+    """Return a candidate that is not tried."""
+    return dataclasses.replace(_failed(network, candidate, reason), skipped=True)
 
 
 def round_job(candidate: Candidate, one: Round, protocol: Protocol) -> Job:
@@ -141,7 +147,7 @@ def candidate_result(judged: Judged, plan: Plan, parts: Parts) -> CandidateResul
         head=describe(candidate.head, classes),
         cut=describe_cut(candidate),
         settings=storage.to_plain(candidate),
-        status="failed" if judged.reason else "done",
+        status="skipped" if judged.skipped else "failed" if judged.reason else "done",
         reason=judged.reason,
         parameters=parameters,
         size_bytes=parameters.total * BYTES_PER_PARAMETER if parameters else None,

@@ -21,11 +21,14 @@ from headstart.evaluation.choosing import Measure
 from headstart.evaluation.operating import cost_matrix
 from headstart.features.trunk import Engine, choose_engine
 from headstart.machine import package_versions
-from headstart.recipe import Recipe
+from headstart.recipe import Protocol, Recipe
 from headstart.study.asked import check_decisions, check_nested, targets_and_costs, unknown_images
 from headstart.study.earlier import check_same_images
-from headstart.study.networks import Network, make_networks, network_problems, resolved
+from headstart.study.networks import HEADS, Network, learner_of, make_networks, network_problems, resolved
 from headstart.version import __version__
+
+
+FOLDS, MANY_FOLDS, FEW_IMAGES = 5, 10, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
     if problems:
         raise UsageError("\n".join(problems))
     recipe = dataclasses.replace(recipe, candidates=resolved(recipe.candidates))
+    recipe = dataclasses.replace(recipe, protocol=_with_folds(recipe, table))
     splits = split_table(table, recipe.protocol, folds_asked=folds_asked)
     check_nested(recipe.protocol, splits)
     check_decisions(recipe.protocol.decide, table.classes)
@@ -114,6 +118,21 @@ def make_plan(table: ImageTable, recipe: Recipe, *, weights_dir: Path | None, fo
         unknown_images=unknown,
         study_id=storage.digest_of(identity),
     )
+
+
+def _with_folds(recipe: Recipe, table: ImageTable) -> Protocol:
+    """Return the protocol with a number of folds where it leaves that open.
+
+    Folds learn from fewer images than the final training, which of few images shows: 8 of 10 a class were right 1.5
+    points less often (MobileNet, four data sets, 40 splits), 9 of 10 0.8. Heads on features are trained so quickly that
+    ten folds are no matter.
+    """
+    protocol = recipe.protocol
+    if protocol.folds:
+        return protocol
+    images = sum(row.ok and row.split in ("", "train") for row in table.rows)
+    quick = all(learner_of(one) == HEADS for one in recipe.candidates)
+    return dataclasses.replace(protocol, folds=MANY_FOLDS if quick and images < FEW_IMAGES else FOLDS)
 
 
 def _deciding(recipe: Recipe) -> Recipe:

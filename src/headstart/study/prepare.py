@@ -48,16 +48,16 @@ class Preparation:
             encoded=lambda position: plan.encoded(parts.rows[position]),
         )
 
-    def all(self) -> list[Prepared]:
-        """Return every network of the plan, in its order."""
+    def ready(self, networks: Sequence[Network]) -> list[Prepared]:
+        """Return some networks of the plan ready to learn, in their order."""
         ready: dict[str, Prepared] = {}
-        for group in _same_size([network for network in self._plan.networks if network.learner != WHOLE]):
+        for group in _same_size([network for network in networks if network.learner != WHOLE]):
             ready |= {prepared.network.name: prepared for prepared in self._from_features(group)}
-        for network in self._plan.networks:
+        for network in networks:
             if network.learner == WHOLE:
                 ready[network.name] = self._from_pixels(network)
         self._workshop.forget_trunks()
-        return [ready[network.name] for network in self._plan.networks]
+        return [ready[network.name] for network in networks]
 
     def mirrored(self, network: Network) -> NDArray[np.float32]:
         """Return the pooled features ``(images, values)`` of all images seen in a mirror, kept in the cache too."""

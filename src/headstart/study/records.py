@@ -178,6 +178,6 @@ def write_findings(
 ) -> None:
     """Write every fold's values, every prediction, and what the candidates are made of."""
     place.folder.write_results(result_rows(judged, parts))
-    place.folder.write_layers(layer_rows([one.candidate for one in judged], len(classes)))
+    place.folder.write_layers(layer_rows([one.candidate for one in judged], len(classes), place.cache))
     folds = [block for one in judged if one.fits for block in fold_predictions(one, parts)]
     place.folder.write_predictions([*folds, *opened.blocks], classes)

@@ -196,7 +196,7 @@ def _data_rules(settings: Settings) -> DataRules:
 def _protocol(settings: Settings) -> Protocol:
     return Protocol(
         kind="holdout" if settings.holdout is not None else "folds",
-        folds=5 if settings.folds is None else settings.folds,
+        folds=0 if settings.folds is None else settings.folds,
         holdout=0.2 if settings.holdout is None else settings.holdout,
         repeats=settings.repeats,
         test_fraction=settings.test_fraction,

@@ -10,19 +10,20 @@ from headstart.evaluation.ranking import best_first
 from headstart.evaluation.summary import Summary
 from headstart.runs.folder import HistoryRow
 from headstart.study import records
+from headstart.study.budget import Budget
 from headstart.study.case import Case, ranked_finalists
 from headstart.study.combined import save_recommended
 from headstart.study.conclude import open_test, train_finals
 from headstart.study.evidence import gather, with_unknown_folder
 from headstart.study.finish import standing_of, summarise
-from headstart.study.forecast import duration, forecast
+from headstart.study.forecast import Forecast, duration, forecast
 from headstart.study.handover import save_classifier
 from headstart.study.image_map import write_image_map
-from headstart.study.judge import candidate_result, finalists, judge, with_failure
+from headstart.study.judge import Judged, candidate_result, finalists, judge, with_failure
 from headstart.study.leaks import clean_tests, contaminated
 from headstart.study.optimism import optimism as choice_optimism
 from headstart.study.optimism import selection_of
-from headstart.study.parts import make_parts
+from headstart.study.parts import Parts, make_parts
 from headstart.study.pictures import pictures
 from headstart.study.plan import Plan
 from headstart.study.prepare import Preparation
@@ -45,38 +46,22 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     workshop = Workshop(place, precision=plan.recipe.precision, classes=len(classes))
 
     with watch.stage("forecast"):
-        expected = forecast(plan, parts, workshop, place)
-    place.progress.say(expected.sentence)
+        budget = protocol.budget
+        expected = Forecast(budget, 0) if budget else forecast(plan, parts, workshop, place)
+    place.progress.say(f"Budget: {duration(budget)}." if budget else expected.sentence)
+    before = 0.0 if budget else watch.total
 
-    with watch.stage("features"):
-        preparation = Preparation(plan, parts, workshop, place)
-        prepared = preparation.all()
-    with watch.stage("training"):
-        judged = judge(prepared, parts, protocol, place)
-    results = [candidate_result(one, plan, parts) for one in judged]
-    if not any(result.cv for result in results):
-        raise StudyError(f"Every candidate failed. The first: {results[0].reason}")
-
-    with watch.stage("final training"):
-        chosen = finalists(best_first(results, protocol.choose_by), protocol.finals)
-        finals, failures = train_finals(chosen, judged, parts, protocol, place)
-    results = [with_failure(result, failures.get(result.id)) for result in results]
-    with watch.stage("test"):
-        opened = open_test(finals, parts, classes, place)
-    epochs = list(records.history_rows(judged, finals, parts))
-    ranked = ranked_finalists(results, finals, protocol.choose_by)
-    case = Case(
-        plan=plan,
-        parts=parts,
-        preparation=preparation,
-        judged=judged,
-        results=results,
-        finals=finals,
-        opened=opened,
-        ranked=ranked,
-        place=place,
-        clean=clean_tests([opened.test_of(one.id) for one in ranked], contaminated(plan, parts)),
-    )
+    preparation = Preparation(plan, parts, workshop, place)
+    if budget:
+        with watch.stage("training"):
+            prepared, judged = Budget(plan, parts, workshop, place, preparation).run()
+    else:
+        with watch.stage("features"):
+            prepared = preparation.ready(plan.networks)
+        with watch.stage("training"):
+            judged = judge(prepared, parts, protocol, place)
+    case = _tested(plan, parts, preparation, judged, place)
+    epochs = list(records.history_rows(judged, case.finals, parts))
     with watch.stage("evidence"):
         flattery = choice_optimism(case)
         standing = standing_of(case, prepared, selection_of(flattery))
@@ -93,11 +78,38 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     summary = summarise(case, standing, recommendation, evidence, epochs)
     with watch.stage("records"):
         _write_records(case, epochs)
-    took = sum(watch.stages[stage] for stage in ("features", "training", "final training"))
-    place.progress.say(f"Features and training took {duration(took)}; the forecast was {duration(expected.seconds)}.")
-    place.folder.write_timings(records.timings(expected, prepared, judged, finals, parts, place))
+    took = watch.total - before
+    place.progress.say(f"That took {duration(took)}; the forecast was {duration(expected.seconds)}.")
+    place.folder.write_timings(records.timings(expected, prepared, judged, case.finals, parts, place))
     place.folder.write_summary(summary)
     return summary
+
+
+def _tested(plan: Plan, parts: Parts, preparation: Preparation, judged: Sequence[Judged], place: Workplace) -> Case:
+    """Choose the finalists, train them on all training images, and show them the test images, once and together."""
+    protocol, classes, watch = plan.recipe.protocol, plan.table.classes, place.stopwatch
+    results = [candidate_result(one, plan, parts) for one in judged]
+    if not any(result.cv for result in results):
+        raise StudyError(f"Every candidate failed. The first: {results[0].reason}")
+    with watch.stage("final training"):
+        chosen = finalists(best_first(results, protocol.choose_by), protocol.finals)
+        finals, failures = train_finals(chosen, judged, parts, protocol, place)
+    results = [with_failure(result, failures.get(result.id)) for result in results]
+    with watch.stage("test"):
+        opened = open_test(finals, parts, classes, place)
+    ranked = ranked_finalists(results, finals, protocol.choose_by)
+    return Case(
+        plan=plan,
+        parts=parts,
+        preparation=preparation,
+        judged=judged,
+        results=results,
+        finals=finals,
+        opened=opened,
+        ranked=ranked,
+        place=place,
+        clean=clean_tests([opened.test_of(one.id) for one in ranked], contaminated(plan, parts)),
+    )
 
 
 def _write_records(case: Case, epochs: Sequence[HistoryRow]) -> None:

@@ -209,14 +209,21 @@ def _look(study: _Study) -> _Seen:
     if not study.has_features:
         return _as_judged(study, "layers below the head train, and each training would take as long again")
     place, turns = study.case.place, _turns(study)
-    jobs = [_job(study, one, label) for one, left in turns for label in (None, *left)]
+    jobs = [_job(study, one, label) for one, left in turns for label in (*_whole(study), *left)]
     reason, trained = attempt(lambda: study.learner.train("unknown", jobs, place.jobs, place.progress))
     if trained is None:
         return _as_judged(study, f"the training failed: {reason}")
     fits = iter([one.fits[0] for one in trained])
-    found = _look_around(study, [(one, next(fits), {label: next(fits) for label in left}) for one, left in turns])
+    whole = None if _whole(study) else iter(study.case.judged_of(study.case.kept).fits)
+    heads = [(one, next(whole or fits), {label: next(fits) for label in left}) for one, left in turns]
+    found = _look_around(study, heads)
     trials = sorted((trial for _, of_round in found for trial in of_round), key=lambda trial: trial.label)
     return _Seen(unknown.joined([signs for signs, _ in found]), trials, _reason(len(study.case.classes), len(trials)))
+
+
+def _whole(study: _Study) -> tuple[None, ...]:
+    """Return what to train on all classes again: nothing where the rounds' own heads trained as the final one did."""
+    return () if study.case.protocol.score_epoch == "last" and not study.case.protocol.final_epochs else (None,)
 
 
 def _turns(study: _Study) -> list[tuple[Round, list[int]]]:
@@ -248,15 +255,16 @@ def _as_judged(study: _Study, reason: str) -> _Seen:
 def _job(study: _Study, one: Round, left_out: int | None) -> Job:
     """Return the final training on a round's training images, without a class or with all, in about as many steps.
 
-    The rounds' own heads stopped at their own best epochs; energies of one length of training would be no measure of
-    those of another.
+    Where the rounds' own heads stopped at their own best epochs, energies of one length of training would be no measure
+    of those of another. A logistic head takes the penalty of its round.
     """
     final, train = study.case.final_of(study.case.kept), study.case.parts.train
     epochs = round(final.epochs * len(train) / len(one.train))
     epochs = min(max(final.epochs, epochs_of(final.judged.candidate)), epochs)
     rows = one.train if left_out is None else one.train[study.labels[one.train] != left_out]
     job = final_job(final.judged.candidate, rows, epochs, study.case.protocol)
-    return dataclasses.replace(job, key=f"{job.key}/round {one.fold}/without {left_out}")
+    penalty = study.case.judged_of(study.case.kept).fits[study.rounds.index(one)].penalty
+    return dataclasses.replace(job, key=f"{job.key}/round {one.fold}/without {left_out}", penalty=penalty)
 
 
 class _Gallery:

@@ -57,6 +57,7 @@ class Job:
     Attributes:
         epochs: of all phases together; fewer than the settings say cut the last phases short.
         fresh: operations that change the training pixels anew in every epoch (``data.augment``), by ``augment_seed``.
+        penalty: of a logistic head; 0: it is chosen inside the training images.
         watch: who decides which epoch is kept and when to stop; None: nobody, the last epoch is kept.
         versions: how often every training image stands in ``train``, which is that many runs over the same images in
             the same order (the originals, then every changed copy). Says what must not be parted within a fold.
@@ -73,6 +74,7 @@ class Job:
     dropout_seed: int
     fresh: tuple[str, ...] = ()
     augment_seed: int = 0
+    penalty: float = 0.0
     watch: Rows | None = None
     versions: int = 1
 
@@ -118,6 +120,7 @@ class Fit:
         weights: that are kept: kernel ``(inputs, units)``, bias ``(units,)``, kernel, bias, ... of the head.
         validation_logits: ``(validation images, classes)`` under the weights kept, see ``output_logits``; or None.
         best, last: the scores of the weights kept, and of the last epoch's.
+        penalty: that a logistic head chose or was given; 0 of others.
         backbone_weights: that are kept: the values of ``features.cut.tail_variables``; empty when the backbone was
             frozen.
     """
@@ -130,6 +133,7 @@ class Fit:
     best: Scores
     last: Scores
     backbone_weights: tuple[NDArray[Any], ...] = ()
+    penalty: float = 0.0
 
 
 def batch_order(order_seed: int, epoch: int, rows: int) -> Rows:

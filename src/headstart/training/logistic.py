@@ -38,13 +38,11 @@ from headstart.training.stack import LOWEST_LOGIT
 from headstart.training.tally import measure
 
 Doubles = NDArray[np.float64]
-Spans = Sequence[slice]
 
-# From strong to weak: each solution is a good start for the next. The search begins at the one that is best most often.
+# From strong to weak. The search begins at the one that is best most often, goes on in steps of ten in either direction
+# as long as that is better, and then looks at the neighbours of the best.
 PENALTIES = tuple(float(10 ** (power / 2)) for power in range(4, -9, -1))
-FIRST = 6
-# The search goes on, in each direction, until so many penalties in a row were no better than the best so far.
-WORSE_IN_A_ROW = 2
+FIRST, STRIDE = 6, 2
 # Few images make three folds too uneven, many make five needlessly slow.
 MANY_IMAGES, FEW_FOLDS, MANY_FOLDS = 1000, 3, 5
 # Largest entry of the gradient, in units of curvature, at which a solution is good enough: while searching, in the end.
@@ -92,11 +90,10 @@ def fit_logistic(
         axes: shared by jobs on much the same rows; the solution is the same to the tolerance. None: the job's own.
     """
     design = _Design(features, labels, job, classes, axes)
-    vector, penalty = design.nothing, PENALTIES[0]
-    if len(design.folds) > 1:
-        penalty, vector = _choose(design)
-    vector = design.solve([slice(0, design.rows)], penalty, vector, gradient=FINAL_GRADIENT)
-    weights = design.folded(vector)
+    start, penalty = design.nothing(1), job.penalty or PENALTIES[0]
+    if len(design.folds) > 1 and not job.penalty:
+        penalty, start = _choose(design)
+    weights = design.folded(design.solve(penalty, start, gradient=FINAL_GRADIENT))
     train, _ = _judge(features, labels, job, job.train, weights)
     validation, logits = _judge(features, labels, job, job.validation, weights)
     assert train is not None, "every job has training rows"
@@ -109,33 +106,36 @@ def fit_logistic(
         validation_logits=logits,
         best=scores,
         last=scores,
+        penalty=penalty,
     )
 
 
 def _choose(design: _Design) -> tuple[float, Doubles]:
     """Return the penalty with the lowest log loss on the images held out by the folds, and a start for its solution."""
-    first = [design.nothing for _ in design.folds]
-    losses = {FIRST: _held_out_loss(design, PENALTIES[FIRST], first)}
-    starts = {FIRST: np.mean(first, axis=0)}
-    for step in (1, -1):
-        vectors, place, waited = list(first), FIRST, 0
-        while waited < WORSE_IN_A_ROW and 0 <= place + step < len(PENALTIES):
+    losses: dict[int, float] = {}
+    solutions: dict[int, Doubles] = {}
+
+    def is_better(place: int) -> bool:
+        if not 0 <= place < len(PENALTIES) or place in losses:
+            return False
+        nearest = min(solutions, key=lambda other: abs(other - place), default=None)
+        start = design.nothing(len(design.folds)) if nearest is None else solutions[nearest]
+        solutions[place] = design.solve(PENALTIES[place], start, held_out=design.folds, gradient=SEARCH_GRADIENT)
+        loss, least = design.held_out_loss(solutions[place]), min(losses.values(), default=np.inf)
+        losses[place] = loss
+        return loss < least
+
+    begin = min(FIRST, len(PENALTIES) - 1)
+    is_better(begin)
+    for step in (STRIDE, -STRIDE):
+        place = begin + step
+        while is_better(place):
             place += step
-            losses[place] = _held_out_loss(design, PENALTIES[place], vectors)
-            starts[place] = np.mean(vectors, axis=0)
-            waited = 0 if losses[place] < min(loss for other, loss in losses.items() if other != place) else waited + 1
+    best = min(losses, key=lambda place: losses[place])
+    for neighbour in (best - 1, best + 1):
+        is_better(neighbour)
     best = min(losses, key=lambda place: (losses[place], place))
-    return PENALTIES[best], starts[best]
-
-
-def _held_out_loss(design: _Design, penalty: float, vectors: list[Doubles]) -> float:
-    """Return the loss on all folds, each held out in turn; ``vectors`` are starts, and then the solutions."""
-    loss = 0.0
-    for number, held_out in enumerate(design.folds):
-        others = [fold for fold in design.folds if fold is not held_out]
-        vectors[number] = design.solve(others, penalty, vectors[number], gradient=SEARCH_GRADIENT)
-        loss += design.loss([held_out], vectors[number])
-    return loss
+    return PENALTIES[best], solutions[best].mean(axis=1, keepdims=True)
 
 
 def _judge(
@@ -152,7 +152,8 @@ def _judge(
 class _Design:
     """The training rows of a job, standardised, in the order of their inner folds: a fold is a slice of them.
 
-    A solution is one vector: the kernel ``(axes, classes)`` and the bias ``(classes,)``, flat.
+    A solution is an array ``(axes + 1, problems, classes)``: kernels, and in the last row biases. The problems are solved
+    side by side, so that one pass over the rows serves all: each fold held out in turn, or the one of all rows.
     """
 
     def __init__(
@@ -187,103 +188,118 @@ class _Design:
         """The number of training rows."""
         return len(self._numbers)
 
-    @property
-    def nothing(self) -> Doubles:
-        """The solution that finds all classes alike."""
-        return np.zeros((len(self._spread) + 1) * self.classes)
+    def nothing(self, problems: int) -> Doubles:
+        """Return the solution that finds all classes alike."""
+        return np.zeros((len(self._spread) + 1, problems, self.classes))
 
-    def solve(self, spans: Spans, penalty: float, start: Doubles, *, gradient: float) -> Doubles:
-        """Return the solution for some rows, found from ``start`` by L-BFGS (Byrd, Lu, Nocedal and Zhu 1995).
+    def solve(
+        self, penalty: float, start: Doubles, *, held_out: Sequence[slice | None] = (None,), gradient: float
+    ) -> Doubles:
+        """Return the solutions of problems, found from ``start`` by L-BFGS (Byrd, Lu, Nocedal and Zhu 1995).
 
         Every axis is scaled by the root of its curvature, so that all directions are about equally steep.
+
+        Args:
+            held_out: the rows that each problem does without.
         """
         from scipy.optimize import minimize
 
         # of the bias, whose input is 1, the curvature is that of the answers alone
         curvature = np.append(self._weight * self._spread + penalty, self._weight)
-        scale = np.repeat(1 / np.sqrt(curvature), self.classes)
+        scale = np.broadcast_to(1 / np.sqrt(curvature)[:, None, None], start.shape).ravel()
 
         def scaled(vector: Doubles) -> tuple[float, Doubles]:
-            value, slope = self._objective(spans, penalty, vector * scale)
-            return value, slope * scale
+            value, slope = self._objective(held_out, penalty, (vector * scale).reshape(start.shape))
+            return value, slope.ravel() * scale
 
         options = {"maxiter": 500, "gtol": gradient, "ftol": 1e-12, "maxcor": 20}
-        found = minimize(scaled, start / scale, jac=True, method="L-BFGS-B", options=options)
-        vector: Doubles = found.x * scale
-        return vector
+        found = minimize(scaled, start.ravel() / scale, jac=True, method="L-BFGS-B", options=options)
+        solutions: Doubles = (found.x * scale).reshape(start.shape)
+        return solutions
 
-    def loss(self, spans: Spans, vector: Doubles) -> float:
-        """Return the sum over some rows of their weighted log losses."""
+    def held_out_loss(self, solutions: Doubles) -> float:
+        """Return the sum of all rows' weighted log losses, each by the problem that did without its fold."""
         loss = 0.0
-        for part, rows in self._parts(spans):
-            logits, total = self._logits(part, vector)
-            losses = np.log(total) - logits[np.arange(len(part)), self._own[rows]]
-            loss += float(np.sum(losses if self._weights is None else losses * self._weights[rows], dtype=np.float64))
+        for part, rows in self._parts():
+            logits, total = self._logits(part, solutions)
+            for problem, fold in enumerate(self.folds):
+                mine = _overlap(rows, fold)
+                own = self._own[rows][mine]
+                losses = np.log(total[mine, problem]) - logits[mine, problem][np.arange(len(own)), own]
+                weighted = losses if self._weights is None else losses * self._weights[rows][mine]
+                loss += float(np.sum(weighted, dtype=np.float64))
         return loss
 
-    def folded(self, vector: Doubles) -> tuple[Floats, Floats]:
+    def folded(self, solution: Doubles) -> tuple[Floats, Floats]:
         """Return kernel and bias of the dense layer that does to features as they are what a solution does to these."""
-        kernel, bias = self._split(vector)
+        kernel, bias = solution[:-1, 0], solution[-1, 0]
         if self._axes is not None:
             kernel = self._axes.astype(np.float64) @ kernel
         kernel = kernel / self._scale[:, None]
         return kernel.astype(np.float32), (bias - self._mean @ kernel).astype(np.float32)
 
-    def _objective(self, spans: Spans, penalty: float, vector: Doubles) -> tuple[float, Doubles]:
-        """Return the value to minimise and its gradient."""
-        kernel, _ = self._split(vector)
-        gradient = np.zeros_like(vector)
-        slopes, tilt = self._split(gradient)
-        loss, unsure, count = 0.0, 0.0, sum(span.stop - span.start for span in spans)
-        for part, rows in self._parts(spans):
-            delta, total = self._logits(part, vector)
-            targets, weights = self._targets[rows], None if self._weights is None else self._weights[rows]
-            losses = np.log(total) - np.einsum("ij,ij->i", delta, targets)
+    def _objective(self, held_out: Sequence[slice | None], penalty: float, solutions: Doubles) -> tuple[float, Doubles]:
+        """Return the sum of the values to minimise, and its gradient, of the shape of the solutions."""
+        problems = len(held_out)
+        counts = np.array([self.rows - (0 if one is None else one.stop - one.start) for one in held_out], np.float64)
+        slopes = np.zeros((problems * self.classes, len(solutions)))
+        losses, unsure = np.zeros(problems), 0.0
+        for part, rows in self._parts():
+            delta, total = self._logits(part, solutions)
+            targets = self._targets[rows][:, None]
+            of_rows = np.log(total) - np.sum(delta * targets, axis=2)
             np.exp(np.maximum(delta, LOWEST_LOGIT, out=delta), out=delta)
-            delta /= total[:, None]
+            delta /= total[:, :, None]
             unsure += float(delta.sum() - np.vdot(delta, delta))
             delta -= targets
-            if weights is not None:
-                losses *= weights
-                delta *= weights[:, None]
-            loss += float(np.sum(losses, dtype=np.float64))
-            # twice as fast as part.T @ delta
-            slopes += (delta.T @ part).T
-            tilt += delta.sum(axis=0, dtype=np.float64)
-        self._weight = max(LEAST_CURVATURE, unsure / (count * self.classes))
-        gradient /= count
-        slopes += penalty * kernel
-        return loss / count + 0.5 * penalty * float(np.vdot(kernel, kernel)), gradient
+            if self._weights is not None:
+                of_rows *= self._weights[rows][:, None]
+                delta *= self._weights[rows][:, None, None]
+            for problem, fold in enumerate(held_out):
+                if fold is not None:
+                    without = _overlap(rows, fold)
+                    of_rows[without, problem], delta[without, problem] = 0, 0
+            losses += of_rows.sum(axis=0, dtype=np.float64)
+            flat = delta.reshape(len(part), -1)
+            slopes[:, :-1] += flat.T @ part
+            slopes[:, -1] += flat.sum(axis=0, dtype=np.float64)
+        self._weight = max(LEAST_CURVATURE, unsure / (self.rows * problems * self.classes))
+        gradient = slopes.T.reshape(solutions.shape) / counts[:, None]
+        gradient[:-1] += penalty * solutions[:-1]
+        value = float(np.sum(losses / counts)) + 0.5 * penalty * float(np.vdot(solutions[:-1], solutions[:-1]))
+        return value, gradient
 
-    def _logits(self, part: Floats, vector: Doubles) -> tuple[Floats, Floats]:
-        """Return logits ``(rows, classes)`` whose highest is 0, and the sums ``(rows,)`` of their powers."""
-        kernel, bias = self._split(vector)
-        logits: Floats = part @ kernel.astype(np.float32)
-        logits += bias.astype(np.float32)
-        logits -= logits.max(axis=1, keepdims=True)
-        return logits, np.exp(np.maximum(logits, LOWEST_LOGIT)).sum(axis=1)
+    def _logits(self, part: Floats, solutions: Doubles) -> tuple[Floats, Floats]:
+        """Return logits ``(rows, problems, classes)`` whose highest is 0, and the sums of their powers."""
+        kernels = solutions.astype(np.float32).reshape(len(solutions), -1)
+        logits: Floats = part @ kernels[:-1]
+        logits += kernels[-1]
+        logits = logits.reshape(len(part), *solutions.shape[1:])
+        logits -= logits.max(axis=2, keepdims=True)
+        return logits, np.exp(np.maximum(logits, LOWEST_LOGIT)).sum(axis=2)
 
-    def _split(self, vector: Doubles) -> tuple[Doubles, Doubles]:
-        """View a solution as its kernel and bias."""
-        return vector[: -self.classes].reshape(-1, self.classes), vector[-self.classes :]
-
-    def _parts(self, spans: Spans) -> Iterator[tuple[Floats, slice]]:
-        """Yield the standardised rows of some spans, part by part, and where they stand."""
-        for span in spans:
-            for rows in _cut(span, len(self._spread)):
-                yield self._standardized(rows) if self._held is None else self._held[rows], rows
+    def _parts(self) -> Iterator[tuple[Floats, slice]]:
+        """Yield the standardised rows part by part, and where they stand."""
+        for rows in _cut(slice(0, self.rows), len(self._spread)):
+            yield self._standardized(rows) if self._held is None else self._held[rows], rows
 
     def _variances(self) -> Doubles:
         """Return the mean square of the rows along every axis."""
         if self._held is None:
             return np.ones(len(self._mean))
-        return np.einsum("ij,ij->j", self._held, self._held, dtype=np.float64) / self.rows
+        squares: Doubles = np.einsum("ij,ij->j", self._held, self._held, dtype=np.float64)
+        return squares / self.rows
 
     def _standardized(self, rows: slice) -> Floats:
         part: Floats = self._features[self._numbers[rows]]
         part -= self._mean.astype(np.float32)
         part /= self._scale.astype(np.float32)
         return part
+
+
+def _overlap(rows: slice, fold: slice) -> slice:
+    """Return where in a part of the rows a fold stands."""
+    return slice(max(0, fold.start - rows.start), max(0, min(fold.stop, rows.stop) - rows.start))
 
 
 def _turned(rows: Floats, shared: SharedAxes) -> tuple[Floats, Floats]:
@@ -295,8 +311,10 @@ def _turned(rows: Floats, shared: SharedAxes) -> tuple[Floats, Floats]:
         axes = shared.of(rows)
         return axes, rows @ axes
     squares, sides = np.linalg.eigh(rows @ rows.T)
-    kept = squares > squares[-1] * 1e-6
-    lengths = np.sqrt(squares[kept])
+    kept = squares >= max(squares[-1] * 1e-6, np.finfo(np.float32).tiny)
+    # of equal rows, one axis along which none differs
+    kept[-1] = True
+    lengths = np.sqrt(np.maximum(squares[kept], np.finfo(np.float32).tiny))
     coordinates = sides[:, kept] * lengths
     return rows.T @ (sides[:, kept] / lengths), coordinates
 

@@ -1,0 +1,140 @@
+"""A study within a budget of time: frozen networks first, then fine-tuning of the most promising for as long as fits.
+
+The final trainings, the test and all that follows are reserved before anything starts. What was decided is kept with
+the finished units of work, so that the same command goes on with the same decisions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from headstart.evaluation.ranking import best_first
+from headstart.recipe import Candidate
+from headstart.study.forecast import AFTERWARDS, AFTERWARDS_PER_IMAGE, Measurement, duration
+from headstart.study.judge import Judged, candidate_result, judge, left_out, round_jobs
+from headstart.study.networks import HEADS, Network
+from headstart.study.parts import Parts
+from headstart.study.plan import Plan
+from headstart.study.prepare import Preparation, Prepared
+from headstart.study.workplace import Workplace
+from headstart.study.workshop import Workshop
+
+# Forecasts may be wrong by so much: what they leave of the budget is a reserve.
+RELIED_ON = 0.85
+# The share of the budget in which features of frozen networks beyond the first must be there.
+FOR_FEATURES = 0.4
+FEWEST_EPOCHS = 3
+NO_ROOM = "It would not have fitted into the budget."
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left of the time, and what was tried with it."""
+
+    plan: Plan
+    parts: Parts
+    workshop: Workshop
+    place: Workplace
+    preparation: Preparation
+    prepared: list[Prepared] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)
+
+    def run(self) -> tuple[list[Prepared], list[Judged]]:
+        """Judge as many candidates as the budget allows; the others keep their place with the reason."""
+        measurement = Measurement(self.plan, self.parts, self.workshop, self.place)
+        frozen = [one for one in self.plan.networks if one.learner == HEADS]
+        tuned = [one for one in self.plan.networks if one.learner != HEADS]
+        self._judge(self._affordable(frozen, measurement))
+        for network in self._most_promising(tuned):
+            self._tune(network, measurement)
+        reached = {one.candidate.id for one in self.judged}
+        for network in self.plan.networks:
+            self.judged += [left_out(network, one, NO_ROOM) for one in network.candidates if one.id not in reached]
+        order = [one.id for one in self.plan.recipe.candidates]
+        self.judged.sort(key=lambda one: order.index(one.candidate.id))
+        return self.prepared, self.judged
+
+    @property
+    def left(self) -> float:
+        """Seconds until the final trainings of heads, the test and all that follows must begin."""
+        total = self.plan.recipe.protocol.budget
+        reserved = AFTERWARDS + AFTERWARDS_PER_IMAGE * len(self.parts.rows)
+        return total - reserved - self.place.stopwatch.total
+
+    def _affordable(self, networks: Sequence[Network], measurement: Measurement) -> list[Network]:
+        """Return the frozen networks whose features and heads fit, the cheapest first; one at least."""
+        costs = {one.name: measurement.network_seconds(one) for one in networks}
+        chosen: list[Network] = []
+        spent = 0.0
+        for network in sorted(networks, key=lambda one: costs[one.name]):
+            spent += costs[network.name]
+            if not chosen or spent <= FOR_FEATURES * self.left:
+                chosen.append(network)
+        return chosen
+
+    def _judge(self, networks: Sequence[Network]) -> None:
+        prepared = self.preparation.ready(networks)
+        self.prepared += prepared
+        self.judged += judge(prepared, self.parts, self.plan.recipe.protocol, self.place)
+
+    def _most_promising(self, networks: Sequence[Network]) -> list[Network]:
+        """Return networks in the order in which their frozen backbones did; those whose backbone is none come last."""
+        results = [candidate_result(one, self.plan, self.parts) for one in self.judged]
+        ranked = [one.backbone for one in best_first(results, self.plan.recipe.protocol.choose_by)]
+        place = {name: number for number, name in reversed(list(enumerate(ranked)))}
+        return sorted(networks, key=lambda one: place.get(one.backbone.name, len(ranked)))
+
+    def _tune(self, network: Network, measurement: Measurement) -> None:
+        """Fine-tune a network for as many epochs as fit, if that is more than a few."""
+        decision = f"epochs of {network.name}"
+        epochs = self.place.jobs.decided(decision)
+        if epochs is None:
+            epochs = self._epochs_that_fit(network, measurement)
+            self.place.jobs.decide(decision, epochs)
+        if epochs < FEWEST_EPOCHS:
+            return
+        candidates = tuple(_with_epochs(one, epochs) for one in network.candidates)
+        shortened = dataclasses.replace(network, candidates=candidates)
+        self.place.progress.say(f"Within the budget {network.name} is fine-tuned for {epochs} epochs.")
+        [prepared] = self.preparation.ready([shortened])
+        self.prepared.append(prepared)
+        if self._finishes(prepared):
+            self.judged += judge([prepared], self.parts, self.plan.recipe.protocol, self.place)
+
+    def _epochs_that_fit(self, network: Network, measurement: Measurement) -> int:
+        planned = max(one.train.all_epochs for one in network.candidates)
+        features, whole = measurement.features(network), measurement.tuned(network)
+        room = RELIED_ON * self.left - features
+        if room <= 0 or whole <= 0:
+            return planned if room > 0 else 0
+        last = max((one.train.phases[-1].epochs if one.train.phases else planned) for one in network.candidates)
+        return max(0, min(last, int(room / whole * last)))
+
+    def _finishes(self, prepared: Prepared) -> bool:
+        """Train round by round; give up, and say so, when the rest would take longer than there is time."""
+        if prepared.learner is None:
+            return True
+        network, protocol = prepared.network, self.plan.recipe.protocol
+        jobs, start = round_jobs(network.candidates, self.parts.rounds, protocol), time.perf_counter()
+        for done, job in enumerate(jobs, start=1):
+            prepared.learner.train("rounds", [job], self.place.jobs, self.place.progress)
+            each = (time.perf_counter() - start) / done
+            # a final training learns from all training images
+            if each * (len(jobs) - done + len(network.candidates) * 1.3) > self.left:
+                self.place.progress.say(
+                    f"Fine-tuning {network.name} takes longer than forecast, {duration(each)} a round: it is left out."
+                )
+                return False
+        return True
+
+
+def _with_epochs(candidate: Candidate, epochs: int) -> Candidate:
+    """Return a candidate whose last phase has so many epochs, at most those that it had."""
+    train = candidate.train
+    if not train.phases:
+        return dataclasses.replace(candidate, train=dataclasses.replace(train, epochs=min(epochs, train.epochs)))
+    last = dataclasses.replace(train.phases[-1], epochs=min(epochs, train.phases[-1].epochs))
+    return dataclasses.replace(candidate, train=dataclasses.replace(train, phases=(*train.phases[:-1], last)))
