@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headstart.classifier.prediction import Prediction
     from headstart.data.audit import Audit, Sizes
     from headstart.evaluation.evidence import CalibrationScores
+    from headstart.evaluation.headline import Figure
     from headstart.evaluation.results import CandidateResult, Evaluation, FinalResult, Published
     from headstart.evaluation.summary import Summary
     from headstart.runs.folder import Timings
@@ -369,13 +370,15 @@ def print_words(text: str, indent: str = "") -> None:
 
 
 def print_result(summary: Summary, timings: Timings | None = None) -> None:
-    """Print the story of a study: verdict, ranking, confusion matrix of the best, published numbers, warnings."""
+    """Print the story of a study: verdict, what to take, ranking, confusion matrix, published numbers, warnings."""
     print()
     print_words(summary.verdict)
     if summary.recommendation:
         print_words(summary.recommendation)
     print()
     _print_ranking(summary, timings)
+    for sentence in _notes(summary):
+        print_words(sentence)
     print()
     _print_matrix(summary)
     _print_published(summary.published)
@@ -386,25 +389,38 @@ def print_places(result: Result, commands: Sequence[str]) -> None:
     """Print where the files of a study are, whose classifier was kept, and what to type next."""
     summary = result.summary
     print(f"Report:      {result.report}")
-    print(f"Classifier:  {result.classifier} ({_whose(summary)})")
-    combination = next((one.id for one in summary.combinations if one.recommended), None)
-    if combination and result.combination.exists():
-        print(f"Combination: {result.combination} ({combination})")
+    print(f"Classifier:  {result.classifier} (of {_kept(summary)})")
     if summary.label_doubts and summary.label_doubts.doubted:
         print(f"Doubts:      {result.doubts}")
     for command in commands:
         print(f"Next:        {command}")
 
 
-def _whose(summary: Summary) -> str:
-    """Return whose classifier was kept: always the best one's, which need not be the one to take."""
-    if summary.recommended == summary.best:
-        return f"of {summary.best}"
-    return f"of {summary.best}, the best; for the recommended one run that alone"
+def _kept(summary: Summary) -> str:
+    """Return whose classifier was kept: the recommended one's, in studies of earlier versions the best one's."""
+    return summary.recommended if summary.protocol.choose_by else summary.best
+
+
+def _notes(summary: Summary) -> Iterator[str]:
+    """Yield what belongs to the ranking: which test images count, what choosing adds, rates at the border, repeats."""
+    from headstart.evaluation import headline
+    from headstart.report import folds
+
+    clean = headline.clean_of(summary, summary.best)
+    if clean:
+        yield headline.shared_in_words(clean)
+    scored = headline.scored_in_words(summary)
+    if scored or summary.optimism:
+        yield f"{summary.optimism.sentence if summary.optimism else ''} {scored}".strip()
+    yield from folds.edges(summary)
+    yield from (repeated for one in summary.finals if (repeated := headline.repeated_in_words(one, one.candidate)))
 
 
 def _print_matrix(summary: Summary) -> None:
     """Print the confusion matrix of the best candidate on the test images, where it is small enough."""
+    if summary.clean:
+        shared = f"the {summary.clean[0].contaminated:,} that are also training images"
+        print_words(f"All {summary.clean[0].images:,} test images, with {shared}:")
     most = max(MATRIX_CLASSES, MATRIX_AND_RANKING - len(summary.candidates))
     _print_counts(summary.test.confusion_matrix, summary.dataset.classes, most)
 
@@ -438,11 +454,8 @@ def _warnings(summary: Summary) -> Iterator[str]:
         yield summary.operating.sentence
     if summary.changes:
         yield summary.changes.sentence
-    yield from (one.sentence for one in summary.combinations if one.recommended)
     if summary.label_doubts and (summary.label_doubts.doubted or summary.label_doubts.estimated is None):
         yield _first_sentence(summary.label_doubts.sentence)
-    if summary.optimism:
-        yield _first_sentence(summary.optimism.sentence)
     if summary.learning_curve:
         yield summary.learning_curve.sentence
 
@@ -479,21 +492,25 @@ def _published_row(row: Published) -> list[str]:
 
 def _print_ranking(summary: Summary, timings: Timings | None) -> None:
     """Print the best candidates: all finalists, and the next best up to a limit; the others are counted."""
+    from headstart.evaluation import headline
     from headstart.evaluation.ranking import best_first
 
     finals = {final.candidate: final for final in summary.finals}
     done = best_first(summary.candidates, summary.protocol.measure)
     done.sort(key=lambda one: one.id != summary.best)
     shown = _worth_showing(done, finals)
-    tested = [finals.get(one.id) for one in shown]
+    tested = [_figure(finals.get(one.id), summary) for one in shown]
     judged = "folds" if summary.protocol.kind == "folds" else "hold-out"
+    by, measure = headline.shift(summary), summary.protocol.measure.replace("_", " ")
+    chosen = [Column(measure, [_chosen(one) for one in shown], worth=5)] if any(map(_chosen, shown)) else []
     print_columns(
         [
             Column("candidate", [one.id for one in shown], name=True),
-            Column(f"accuracy ({judged})", [_mean(one) for one in shown]),
+            Column(f"accuracy ({judged})", [_mean(one, by) for one in shown]),
+            *chosen,
             Column("loss", [f"{one.cv.loss.mean:.3f}" if one.cv else "" for one in shown], worth=3),
-            Column("test", [_percent(final) for final in tested]),
-            Column("95 % interval", [_interval(final) for final in tested], worth=4),
+            Column("test", [_headline(figure) for figure in tested]),
+            Column("95 % interval", [_ends(figure) for figure in tested], worth=4),
             Column("ms/image", [_speed(one, timings) for one in shown], worth=2),
             Column("parameters", [f"{one.parameters.total:,}" if one.parameters else "" for one in shown], worth=1),
         ]
@@ -524,10 +541,12 @@ def _cut(reason: str) -> str:
     return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}\u2026"
 
 
-def _mean(one: CandidateResult) -> str:
-    """Return a mean over folds in percent with its standard deviation in points."""
+def _mean(one: CandidateResult, by: float) -> str:
+    """Return a mean over folds, lower by so much, in percent with its standard deviation in points."""
+    from headstart.evaluation import headline
+
     assert one.cv is not None, "failed candidates are not ranked"
-    accuracy = one.cv.accuracy
+    accuracy = headline.lowered_values(one.cv.accuracy, by)
     return f"{accuracy.mean:.1%}" + ("" if accuracy.std is None else f" \u00b1 {100 * accuracy.std:.1f}")
 
 
@@ -537,15 +556,16 @@ def _speed(one: CandidateResult, timings: Timings | None) -> str:
     return "" if found is None or found.milliseconds_per_image is None else f"{found.milliseconds_per_image:.1f}"
 
 
-def _percent(final: FinalResult | None) -> str:
-    return f"{final.test.accuracy:.1%}" if final else ""
+def _chosen(one: CandidateResult) -> str:
+    """Return the measure that chooses, where it is neither accuracy nor loss."""
+    return f"{one.cv.chosen.mean:.3f}" if one.cv and one.cv.chosen else ""
 
 
-def _interval(final: FinalResult | None) -> str:
-    if final is None or "accuracy" not in final.test.intervals:
-        return ""
-    low, high = final.test.intervals["accuracy"]
-    return f"{100 * low:.1f} to {100 * high:.1f}"
+def _figure(final: FinalResult | None, summary: Summary) -> Figure | None:
+    """Return a finalist's accuracy on the test images that count."""
+    from headstart.evaluation import headline
+
+    return headline.figure_of(final.test, headline.clean_of(summary, final.candidate)) if final else None
 
 
 def print_runs(runs: Sequence[RunRow]) -> None:
@@ -568,6 +588,19 @@ def print_runs(runs: Sequence[RunRow]) -> None:
     for run in runs:
         if run.reason:
             print_words(f"{run.name} is damaged: {run.reason}.")
+        if run.contaminated:
+            print_words(_shared(run))
+
+
+def _shared(run: RunRow) -> str:
+    """Say which of a run's test images count."""
+    if run.test is None:
+        return f"{run.name}: all its test images are also training images, so they say nothing about new ones."
+    assert run.test_images is not None, "it is known beside how many are shared"
+    return (
+        f"{run.name}: {run.contaminated:,} of its {run.test_images:,} test images are also training images; its test "
+        f"is on the other {run.test_images - run.contaminated:,}."
+    )
 
 
 def _local_time(run: RunRow) -> str:
@@ -584,9 +617,9 @@ def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 
 
-def _headline(value: Headline | None) -> str:
+def _headline(value: Headline | Figure | None) -> str:
     return "" if value is None else f"{value.accuracy:.1%}"
 
 
-def _ends(value: Headline | None) -> str:
+def _ends(value: Headline | Figure | None) -> str:
     return "" if value is None or value.ci95 is None else f"{100 * value.ci95[0]:.1f} to {100 * value.ci95[1]:.1f}"

@@ -20,6 +20,7 @@ from headstart.recipe import PublishedValue
 from headstart.report.page import environment, render, write_report
 from headstart.runs.folder import RunFolder
 
+SOURCES = ("data-from", "data-less")
 DOCUMENTS = ("summary", "timings", "audit")
 EMPTY = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "use"}
 SCALES = {
@@ -146,15 +147,23 @@ def reads_as(text, value):
         {"evidence": True, "classes": ("cat", "dog"), "backbones": ("mobilenet",), "openings": 2},
         {"evidence": True, "classes": tuple(f"class {n}" for n in range(20)), "per_class": 15},
         {"evidence": True, "holdout": True, "folds": 1},
+        {"before": True},
+        {"before": True, "evidence": True},
+        {"before": True, "named": NAMED, "phases": (6,), "published": PUBLISHED, "failed": (NAMED[1],)},
+        {"shared": 20},
+        {"evidence": True, "shared": 20},
+        {"evidence": True, "shared": 60},
     ],
 )
 def test_every_number_is_that_of_the_run_folder(build_run, settings):
     folder = build_run(**settings)
     numbers = page_of(folder).all("data")
     assert len(numbers) > 100
-    values = values_at(folder, {number["data-from"] for number in numbers})
+    values = values_at(folder, {number[name] for number in numbers for name in SOURCES if name in number})
     for number in numbers:
         value = values[number["data-from"]]
+        if "data-less" in number:
+            value = min(1.0, max(0.0, value - values[number["data-less"]]))
         if value is None:
             assert (number["value"], number["text"]) == ("", "\u2013")
         else:

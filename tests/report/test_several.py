@@ -114,6 +114,8 @@ def test_every_number_is_that_of_the_files(three):
     assert len(elements) > 60
     for element in elements:
         value = look_up(documents, element["data-from"])
+        if "data-less" in element:
+            value = min(1.0, max(0.0, value - look_up(documents, element["data-less"])))
         assert element["value"] == ("" if value is None else repr(value)), element["data-from"]
     asked = {element["data-from"] for element in elements}
     for place, folder in enumerate(three):

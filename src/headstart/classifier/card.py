@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from headstart.classifier.answering import unknown_word
 from headstart.classifier.info import LEARNED_FILE, ClassifierInfo
 from headstart.classifier.metadata import Value, block
-from headstart.evaluation.evidence import Calibration, LabelDoubts, Unknown
+from headstart.evaluation.evidence import Calibration, CleanTest, LabelDoubts, Unknown
+from headstart.evaluation.headline import Figure, figure_of, shared_in_words
 from headstart.evaluation.results import Evaluation
 
 # The licences that model hubs know by an identifier; the catalogue has no others.
@@ -41,7 +42,9 @@ class CardFacts:
         head: the layers behind them, in words.
         steps: how it was trained, in words; may be empty.
         choice: why it is this one that was kept, and when the test images were opened, in whole sentences.
-        test: how it does on the sealed test images, by the most probable class.
+        test: how it does on the test images, by the most probable class.
+        clean: the same on those that are not also training images; None where no image is shared.
+        validated: its accuracy in validation, in words; said where every test image is also a training image.
         calibration, unknown, doubts: what was found out beside; None where it was not measured for this classifier.
     """
 
@@ -53,6 +56,8 @@ class CardFacts:
     steps: str
     choice: str
     test: Evaluation
+    clean: CleanTest | None = None
+    validated: str = ""
     calibration: Calibration | None = None
     unknown: Unknown | None = None
     doubts: LabelDoubts | None = None
@@ -82,17 +87,24 @@ def _metadata(info: ClassifierInfo, facts: CardFacts) -> dict[str, Value]:
 
 
 def _results(facts: CardFacts) -> Value:
-    test = facts.test
-    values = [
-        ("accuracy", test.accuracy, "Test accuracy"),
+    test, figure = facts.test, figure_of(facts.test, facts.clean)
+    values: list[tuple[str, float | None, str]] = [
+        ("accuracy", figure.accuracy if figure else None, _name_of(facts.clean)),
         ("balanced_accuracy", test.balanced_accuracy, "Test accuracy, all classes counted alike"),
         ("f1", test.averages.macro.f1, "Test F1, mean over the classes"),
     ]
+    if facts.clean:
+        # of these, only figures with the shared images are known: they would flatter
+        del values[1:]
     return {
         "task": {"type": "image-classification", "name": "Image classification"},
         "dataset": {"type": "imagefolder", "name": facts.data, "split": "test"},
         "metrics": [{"type": kind, "value": value, "name": name} for kind, value, name in values if value is not None],
     }
+
+
+def _name_of(clean: CleanTest | None) -> str:
+    return "Test accuracy, without test images that are also training images" if clean else "Test accuracy"
 
 
 def _what(info: ClassifierInfo, facts: CardFacts) -> str:
@@ -105,9 +117,30 @@ def _what(info: ClassifierInfo, facts: CardFacts) -> str:
         f"# {plain(info.provenance.candidate)}: a classifier of {len(names)} classes",
         f"It looks at a photograph and says which of these classes it shows, with a probability for each: {shown}. "
         f"{unknown}".rstrip(),
-        f"On {info.provenance.test_images:,} test images that played no part in its making it was right in "
-        f"{_percent(facts.test.accuracy)} %{_interval(facts.test, 'accuracy')}.",
+        _headline(facts),
     )
+
+
+def _headline(facts: CardFacts) -> str:
+    figure = figure_of(facts.test, facts.clean)
+    if figure is None:
+        assert facts.clean is not None, "without shared images there is a figure"
+        return f"{shared_in_words(facts.clean)} {facts.validated}".rstrip()
+    shared = "" if facts.clean is None else f" {_left_out(facts.clean)}"
+    return (
+        f"On {figure.images:,} test images that played no part in its making it was right in "
+        f"{_percent(figure.accuracy)} %{_between(figure)}.{shared}"
+    )
+
+
+def _left_out(clean: CleanTest) -> str:
+    return f"{clean.contaminated:,} of the {clean.images:,} test images are also training images and do not count here."
+
+
+def _between(figure: Figure) -> str:
+    if figure.ci95 is None:
+        return ""
+    return f" (95 % interval {_percent(figure.ci95[0])} to {_percent(figure.ci95[1])})"
 
 
 def _use(info: ClassifierInfo, facts: CardFacts) -> str:
@@ -135,7 +168,7 @@ def _origin(info: ClassifierInfo, facts: CardFacts) -> str:
         "\n".join(networks),
         f"The classifying layers behind: {plain(facts.head)}. {facts.steps}",
         f"Data: {plain(facts.data)}, {facts.images:,} images: {origin.training_images:,} were learned from, "
-        f"{origin.test_images:,} kept for the test. Fingerprint of the images: `{origin.fingerprint}`. Whoever passes "
+        f"{_tested(facts)}. Fingerprint of the images: `{origin.fingerprint}`. Whoever passes "
         "the classifier on must see to the rights in these images; headstart does not know them.",
         f"`{LEARNED_FILE}` holds a hash of every image file that was learned from, from which no image can be made, so "
         "that `headstart evaluate` knows the files again; so does anybody else who has both."
@@ -145,16 +178,33 @@ def _origin(info: ClassifierInfo, facts: CardFacts) -> str:
     )
 
 
+def _tested(facts: CardFacts) -> str:
+    images = sum(one.support for one in facts.test.per_class)
+    shared = f", {facts.clean.contaminated:,} of which were learned from too" if facts.clean else ""
+    return f"{images:,} {'given' if facts.clean else 'kept'} for the test{shared}"
+
+
 def _quality(info: ClassifierInfo, facts: CardFacts) -> str:
-    test = facts.test
     return _lines(
         "## How good it is",
-        f"Of {info.provenance.test_images:,} test images it classified {_percent(test.accuracy)} % right"
-        f"{_interval(test, 'accuracy')}. With all classes counted alike that is {_percent(test.balanced_accuracy)} %. "
-        "These numbers are of the most probable class.",
+        _right(facts),
         _table(info, facts),
         *_calibrated(facts.calibration),
         *_told_apart(facts.unknown),
+    )
+
+
+def _right(facts: CardFacts) -> str:
+    test, images = facts.test, sum(one.support for one in facts.test.per_class)
+    alike = f"With all classes counted alike that is {_percent(test.balanced_accuracy)} %."
+    named = "These numbers are of the most probable class."
+    everything = Figure(test.accuracy, test.intervals.get("accuracy"), images)
+    right = f"Of {images:,} test images it classified {_percent(test.accuracy)} % right{_between(everything)}. {alike}"
+    if facts.clean is None:
+        return f"{right} {named}"
+    return (
+        f"{shared_in_words(facts.clean)} With the shared images, as in all numbers from here on, it looks better than "
+        f"it is: of {images:,} it classified {_percent(test.accuracy)} % right. {alike} {named}"
     )
 
 
@@ -259,13 +309,6 @@ def _lines(*paragraphs: str) -> str:
 def _listed(names: Iterable[str], most: int = 10) -> str:
     listed = [plain(name) for name in names]
     return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
-
-
-def _interval(test: Evaluation, measure: str) -> str:
-    if measure not in test.intervals:
-        return ""
-    low, high = test.intervals[measure]
-    return f" (95 % interval {_percent(low)} to {_percent(high)})"
 
 
 def _percent(share: float) -> str:

@@ -119,7 +119,11 @@ class HeadInfo:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a classifier comes from: study, data, and how it did on the sealed test images."""
+    """Where a classifier comes from: study, data, and how it did on the test images.
+
+    Test images that were also learned from count neither in ``test_images`` nor in ``test_accuracy``, which is not a
+    number where no others are left.
+    """
 
     study: str
     fingerprint: str

@@ -121,7 +121,7 @@ def _marks(findings: Findings, row: Ranked) -> Marks:
     assert cv is not None, "curves are shown of candidates that finished"
     fitted = next((one for one in findings.summary.overfitting if one.candidate == name), None)
     return Marks(
-        best_epochs=cv.best_epochs,
+        best_epochs=cv.best_epochs if findings.summary.protocol.score_epoch == "best" else (),
         final_epochs=next((final.epochs for final in findings.summary.finals if final.candidate == name), None),
         turned=fitted.turned if fitted else None,
         gap=fitted is not None,
@@ -163,13 +163,11 @@ def speed(findings: Findings, ranked: Sequence[Ranked]) -> Chart | None:
 
 def _points(findings: Findings, shown: Sequence[Shown]) -> list[Point]:
     best = findings.summary.best
-    return [
-        Point(name, x, row.result.cv.accuracy, row.result.id == best) for row, x, name in shown if row.result.cv and x
-    ]
+    return [Point(name, x, row.accuracy, row.result.id == best) for row, x, name in shown if row.accuracy and x]
 
 
 def _results_chart(panel: Panel, measure: str, shown: Sequence[Shown]) -> Chart:
-    rows = ([row.result.id, name, x, *_spread(row.result.cv.accuracy)] for row, x, name in shown if row.result.cv)
+    rows = ([row.result.id, name, x, *_spread(row.accuracy)] for row, x, name in shown if row.accuracy)
     return Chart((panel,), downloads.table(f"{panel.name}.csv", ("candidate", "series", measure, *SPREAD), rows))
 
 
@@ -179,8 +177,8 @@ def _spread(values: FoldValues) -> list[float | None]:
 
 def ranking(ranked: Sequence[Ranked]) -> Chart:
     """Return the accuracy of every candidate that finished, best first; on the page it is a column of the table."""
-    shown = [(row.label.text, row.result.cv.accuracy) for row in ranked if row.result.cv]
-    rows = ([row.result.id, *_spread(row.result.cv.accuracy)] for row in ranked if row.result.cv)
+    shown = [(row.label.text, row.accuracy) for row in ranked if row.accuracy]
+    rows = ([row.result.id, *_spread(row.accuracy)] for row in ranked if row.accuracy)
     panel = diagrams.ranking_panel(shown, best=shown[0][0])
     return Chart((panel,), downloads.table("ranking.csv", ("candidate", *SPREAD), rows))
 

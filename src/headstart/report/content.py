@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from headstart.data.audit import Audit
+from headstart.evaluation import headline
+from headstart.evaluation.headline import Figure
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.results import CandidateResult, FinalResult, FoldValues
 from headstart.evaluation.summary import Summary
@@ -72,6 +74,11 @@ class Scale:
         """Return where a share stands, in percent of the axis' length."""
         return 100 * min(1.0, max(0.0, (share - self.low) / (self.high - self.low)))
 
+    def strip(self, mean: float, ends: tuple[float, float], dots: Iterable[float] = ()) -> Strip:
+        """Return a mean, the ends of its bar and the folds' values as places."""
+        low, high = ends
+        return Strip(self.place(mean), self.place(low), self.place(high), tuple(map(self.place, dots)))
+
 
 @dataclass(frozen=True, slots=True)
 class Strip:
@@ -85,7 +92,10 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate in the ranking; ``index`` is its place in the summary, ``rank`` counts from 1 (None: failed)."""
+    """A candidate in the ranking; ``index`` is its place in the summary, ``rank`` counts from 1 (None: failed).
+
+    ``accuracy`` is that of images held back as it is shown: less what choosing the best of several adds.
+    """
 
     index: int
     rank: int | None
@@ -93,18 +103,26 @@ class Ranked:
     label: Label
     title: str
     rate: float | None
+    accuracy: FoldValues | None
     strip: Strip | None
     mean_best_epoch: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A final training in the table of the test set; ``bar`` is its interval on the scale."""
+    """A final training in the table of the test set.
+
+    ``figure`` is its accuracy on the images that count, which stands at the pointers ``accuracy`` and ``ci95``;
+    ``bar`` is its interval on the scale. None where every test image is also a training image.
+    """
 
     index: int
     result: FinalResult
     label: Label
-    bar: Strip
+    figure: Figure | None
+    accuracy: str
+    ci95: str
+    bar: Strip | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,26 +212,37 @@ def ranking(summary: Summary) -> tuple[Ranked, ...]:
     order = [*done, *(one for one in summary.candidates if one.cv is None)]
     place = {one.id: index for index, one in enumerate(summary.candidates)}
     called = labels(summary.candidates)
-    return tuple(_ranked(one, called[one.id], place[one.id], rank, scale) for rank, one in enumerate(order, 1))
+    return tuple(
+        _ranked(one, called[one.id], (place[one.id], rank if one.cv else None), shown_accuracy(one, summary), scale)
+        for rank, one in enumerate(order, 1)
+    )
 
 
-def _ranked(result: CandidateResult, label: Label, index: int, rank: int, scale: Scale) -> Ranked:
-    cv = result.cv
+def shown_accuracy(result: CandidateResult, summary: Summary) -> FoldValues | None:
+    """Return a candidate's accuracy on images held back as it is shown; None of a failed one."""
+    return headline.lowered_values(result.cv.accuracy, headline.shift(summary)) if result.cv else None
+
+
+def _ranked(
+    result: CandidateResult, label: Label, place: tuple[int, int | None], shown: FoldValues | None, scale: Scale
+) -> Ranked:
+    index, rank = place
     return Ranked(
         index=index,
-        rank=rank if cv else None,
+        rank=rank,
         result=result,
         label=label,
         title=network_name(result),
         rate=learning_rate(result),
-        strip=_strip(cv.accuracy, scale) if cv else None,
-        mean_best_epoch=float(np.mean(cv.best_epochs)) if cv else None,
+        accuracy=shown,
+        strip=_strip(shown, scale) if shown else None,
+        mean_best_epoch=float(np.mean(result.cv.best_epochs)) if result.cv else None,
     )
 
 
 def ranking_scale(summary: Summary) -> Scale:
     """Return an axis with round ends that holds every fold of every candidate."""
-    values = [result.cv.accuracy for result in summary.candidates if result.cv]
+    values = [one for one in (shown_accuracy(result, summary) for result in summary.candidates) if one]
     low = min(min(_reach(value)[0], *value.folds) for value in values)
     high = max(max(_reach(value)[1], *value.folds) for value in values)
     return _round_scale(low, high)
@@ -221,8 +250,13 @@ def ranking_scale(summary: Summary) -> Scale:
 
 def tests_scale(summary: Summary) -> Scale:
     """Return an axis with round ends that holds the test intervals of all finalists."""
-    intervals = [final.test.intervals["accuracy"] for final in summary.finals]
+    figures = [_figure(final, summary) for final in summary.finals]
+    intervals = [one.ci95 for one in figures if one and one.ci95] or [(0.0, 1.0)]
     return _round_scale(min(low for low, _ in intervals), max(high for _, high in intervals))
+
+
+def _figure(final: FinalResult, summary: Summary) -> Figure | None:
+    return headline.figure_of(final.test, headline.clean_of(summary, final.candidate))
 
 
 def _round_scale(low: float, high: float) -> Scale:
@@ -241,9 +275,7 @@ def _reach(values: FoldValues) -> tuple[float, float]:
 
 
 def _strip(values: FoldValues, scale: Scale) -> Strip:
-    low, high = _reach(values)
-    dots = tuple(scale.place(fold) for fold in values.folds)
-    return Strip(scale.place(values.mean), scale.place(low), scale.place(high), dots)
+    return scale.strip(values.mean, _reach(values), values.folds)
 
 
 def tested(summary: Summary) -> tuple[Tested, ...]:
@@ -252,10 +284,28 @@ def tested(summary: Summary) -> tuple[Tested, ...]:
     called = labels(summary.candidates)
     rows = []
     for index, final in enumerate(summary.finals):
-        low, high = final.test.intervals["accuracy"]
-        bar = Strip(scale.place(final.test.accuracy), scale.place(low), scale.place(high), ())
-        rows.append(Tested(index, final, called[final.candidate], bar))
+        figure = _figure(final, summary)
+        where = figure_pointers(summary, final.candidate, f"summary/finals/{index}/test")
+        rows.append(Tested(index, final, called[final.candidate], figure, *where, bar_of(figure, scale)))
     return tuple(sorted(rows, key=lambda row: row.result.candidate != summary.best))
+
+
+def figure_pointers(summary: Summary, candidate: str, test: str, above: str = "summary") -> tuple[str, str]:
+    """Return where a finalist's accuracy on the images that count stands, and its interval.
+
+    Args:
+        test: where its evaluation on all test images stands.
+        above: where the summary stands.
+    """
+    place = next((place for place, one in enumerate(summary.clean) if one.candidate == candidate), None)
+    if place is None:
+        return f"{test}/accuracy", f"{test}/intervals/accuracy"
+    return f"{above}/clean/{place}/accuracy", f"{above}/clean/{place}/ci95"
+
+
+def bar_of(figure: Figure | None, scale: Scale) -> Strip | None:
+    """Return the bar of a test accuracy; None where there is none, or no interval."""
+    return scale.strip(figure.accuracy, figure.ci95) if figure and figure.ci95 else None
 
 
 def confused_pairs(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> tuple[Pair, ...]:
@@ -270,7 +320,9 @@ def confused_pairs(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> t
 
 
 def commonest_share(summary: Summary) -> float:
-    """Return the accuracy on the test images of always naming their commonest class."""
+    """Return the accuracy of always naming the commonest class, on the test images that count."""
+    if summary.baseline:
+        return summary.baseline.right / summary.baseline.images
     support = [row.support for row in summary.test.per_class]
     return max(support) / sum(support)
 

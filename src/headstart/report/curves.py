@@ -57,7 +57,7 @@ class Marks:
     """What is marked in the learning curves of a candidate.
 
     Attributes:
-        best_epochs: of the folds; their mean is marked.
+        best_epochs: of the folds; their mean is marked. Empty where folds are scored at their end.
         final_epochs: of the final training on all training images, None if there was none.
         turned: the epoch where the validation loss turned, None where it did not.
         gap: mark how far training ran ahead of validation.
@@ -71,9 +71,9 @@ class Marks:
     planned: int | None = None
 
     @property
-    def best(self) -> float:
-        """Mean of the folds' best epochs."""
-        return float(np.mean(self.best_epochs))
+    def best(self) -> float | None:
+        """Mean of the folds' best epochs; None where folds are scored at their end."""
+        return float(np.mean(self.best_epochs)) if self.best_epochs else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +89,11 @@ class Course:
     final: Values
     borders: tuple[tuple[int, int], ...]
     stops: tuple[int, ...]
+
+    @property
+    def folds_end(self) -> float:
+        """The last epoch of the folds' mean curves."""
+        return float(max(1, self.train.shape[1], self.validation.shape[1]))
 
     @property
     def last(self) -> int:
@@ -144,7 +149,7 @@ def _draw_course(axes: Axes, course: Course, marks: Marks) -> None:
     if course.stops:
         _mark_stops(axes, course)
     if course.measure == "accuracy" and marks.gap:
-        _mark_gap(axes, marks.best, (course.train, course.validation))
+        _mark_gap(axes, marks.best or course.folds_end, (course.train, course.validation))
     axes.set_xlabel("epoch")
     axes.set_xlim(*_ends(course.last))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
@@ -170,7 +175,7 @@ def _write_marks(axes: Axes, course: Course, marks: Marks) -> None:
         words = f"phase {phase}" if room > PHASE_ROOM else str(phase)
         height = (0.03,) if low else (0.97,)
         write_beside(axes, last + 0.5, words, colour=MUTED, heights=height, taken=taken, size=9.5)
-    lines = [(marks.best, f"best epoch {epoch(marks.best)}", INK)]
+    lines = [] if marks.best is None else [(marks.best, f"best epoch {epoch(marks.best)}", INK)]
     if course.measure == "loss" and marks.turned is not None:
         lines.append((marks.turned, f"turned {epoch(marks.turned)}", TURNED))
     points = _points(course, axes, [at for at, _, _ in lines] + [last + 0.5 for _, last in course.borders])
@@ -206,11 +211,13 @@ def _legend(marks: Marks, course: Course) -> Iterator[Entry]:
     yield Entry("training" if one else "training, mean of the folds", TRAIN, "line")
     if course.final.size:
         yield Entry("final training on all training images", FINAL, "dotted")
-    yield Entry("best epoch" if one else "best epoch, mean of the folds", INK, "upright")
+    if marks.best is not None:
+        yield Entry("best epoch" if one else "best epoch, mean of the folds", INK, "upright")
     if course.measure == "loss" and marks.turned is not None:
         yield Entry("validation loss turned", TURNED, "upright")
     if course.measure == "accuracy" and marks.gap:
-        yield Entry("gap of training and validation at the best epoch", TRAIN, "gap")
+        where = "at the end" if marks.best is None else "at the best epoch"
+        yield Entry(f"gap of training and validation {where}", TRAIN, "gap")
     if course.stops:
         yield Entry("stopped early: no better epoch came", VALIDATION, "✖")
     if course.borders:
@@ -227,7 +234,9 @@ def early_stops(rows: Sequence[HistoryRow], planned: int | None) -> dict[tuple[i
 
 
 def _in_words(marks: Marks, course: Course) -> str:
-    words = f"The folds' best epoch is {epoch(marks.best)} in the mean."
+    words = "Folds are scored at their end."
+    if marks.best is not None:
+        words = f"The folds' best epoch is {epoch(marks.best)} in the mean."
     if marks.turned is not None:
         words += f" Validation loss turned at epoch {epoch(marks.turned)}."
     if marks.final_epochs is not None:

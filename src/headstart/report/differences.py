@@ -50,7 +50,8 @@ FACTS: Mapping[str, Callable[[FinishedRun], str]] = {
     "Validation images": lambda run: _images_in(run, "validation"),
     "Test images": lambda run: _images_in(run, "test"),
     "Judged by": lambda run: _judged_by(run),
-    "Best epoch and candidate by": lambda run: run.summary.protocol.monitor,
+    "Candidate chosen by": lambda run: run.summary.protocol.measure.replace("_", " "),
+    "Folds scored": lambda run: _scored(run),
     "Seed": lambda run: str(run.summary.protocol.seed),
     "Test set opened": lambda run: f"{run.summary.protocol.test_openings:,} times".replace("1 times", "once"),
     "headstart": lambda run: run.environment.headstart,
@@ -69,6 +70,10 @@ def _judged_by(run: FinishedRun) -> str:
     protocol = run.summary.protocol
     kind = f"{protocol.folds} folds" if protocol.kind == "folds" else "hold-out"
     return f"{kind}, {protocol.repeats} times" if protocol.repeats > 1 else kind
+
+
+def _scored(run: FinishedRun) -> str:
+    return "at their end" if run.summary.protocol.score_epoch == "last" else "at their best epochs"
 
 
 def facts(runs: Sequence[FinishedRun]) -> tuple[Fact, ...]:

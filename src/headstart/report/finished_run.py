@@ -9,9 +9,12 @@ from pathlib import Path
 
 from headstart.data.table import ImageRow
 from headstart.errors import UsageError
-from headstart.evaluation.results import CandidateResult, FinalResult
+from headstart.evaluation import headline
+from headstart.evaluation.headline import Figure
+from headstart.evaluation.results import CandidateResult, FinalResult, FoldValues
 from headstart.evaluation.summary import Summary
 from headstart.report.names import labels, printable
+from headstart.report.sure import names
 from headstart.runs.folder import CandidateTiming, Environment, PredictionBlock, RunFolder, Timings
 
 
@@ -54,8 +57,8 @@ class FinishedRun:
 
     @property
     def recommended(self) -> str:
-        """What a reader calls the candidate that its study recommends."""
-        return labels(self.summary.candidates)[self.summary.recommended].text
+        """What a reader calls the candidate, or combination, that its study recommends."""
+        return names(self.summary).get(self.summary.recommended, self.summary.recommended)
 
     @property
     def speed(self) -> CandidateTiming | None:
@@ -63,10 +66,20 @@ class FinishedRun:
         return self.timings.candidates.get(self.summary.best)
 
     @property
-    def validation(self) -> float:
-        """The best candidate's accuracy on images held back from its training, 0..1."""
+    def held_back(self) -> FoldValues:
+        """The best candidate's accuracy on images held back from its training, less what choosing it adds."""
         assert self.best.cv is not None, "the best candidate has finished its rounds"
-        return self.best.cv.accuracy.mean
+        return headline.lowered_values(self.best.cv.accuracy, headline.shift(self.summary))
+
+    @property
+    def validation(self) -> float:
+        """The mean of ``held_back``, 0..1."""
+        return self.held_back.mean
+
+    @property
+    def tested(self) -> Figure | None:
+        """The best candidate's accuracy on the test images that count; None where all are also training images."""
+        return headline.headline(self.summary)
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[FinishedRun, ...]:

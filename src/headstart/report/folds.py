@@ -10,6 +10,7 @@ import numpy as np
 
 from headstart.errors import RunError
 from headstart.evaluation.results import FoldValues
+from headstart.evaluation.summary import Summary
 from headstart.report import content, downloads
 from headstart.report.content import Findings, Ranked
 from headstart.report.downloads import Download
@@ -28,6 +29,13 @@ OPEN_SERIES = 8
 
 CARRIED = 10_000
 """So many rows the page carries as CSV; of more, those of the tables that it shows."""
+
+
+EDGES = {
+    "largest": "The best rate is the largest tried; a larger one may do better.",
+    "smallest": "The best rate is the smallest tried; a smaller one may do better.",
+}
+"""What is said where the best rate lies at the border of those that were tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,7 @@ def gather(folder: RunFolder, findings: Findings) -> FoldTables:
     done = sorted((row for row in ranked if row.rank), key=lambda row: row.result.id not in finalists)
     shown = done[: max(TABLES, len(finalists))]
     tables = tuple(Folds(row, tuple(turns[row.result.id]), row.result.id in finalists) for row in shown)
-    found = all_series(findings, ranked)
+    found = all_series(findings.summary, ranked)
     return FoldTables(
         tables=tables,
         left_out=len(done) - len(shown),
@@ -130,43 +138,50 @@ def _download(results: Sequence[ResultRow], tables: Sequence[Folds]) -> Download
     return downloads.rows_of(run_files.RESULTS, rows)
 
 
-def all_series(findings: Findings, ranked: Sequence[Ranked]) -> tuple[Series, ...]:
+def all_series(summary: Summary, ranked: Sequence[Ranked]) -> tuple[Series, ...]:
     """Return what was tried with more than one learning rate, finalists' first; a place in the ranking decides."""
     names = series_names([row.result for row in ranked])
     together: dict[str, list[Ranked]] = defaultdict(list)
     for row in ranked:
         if row.rate is not None:
             together[names[row.result.id]].append(row)
-    found = [_series(name, rows, findings) for name, rows in together.items() if len({row.rate for row in rows}) > 1]
+    found = [_series(name, rows, summary) for name, rows in together.items() if len({row.rate for row in rows}) > 1]
     return tuple(sorted(found, key=lambda one: not one.finalist))
 
 
-def _series(name: str, rows: Sequence[Ranked], findings: Findings) -> Series:
-    summary = findings.summary
+def edges(summary: Summary) -> tuple[str, ...]:
+    """Return what is said of finalists whose rate lies at the border of those that were tried, each note once."""
+    whose: dict[str, list[str]] = defaultdict(list)
+    for one in all_series(summary, content.ranking(summary)):
+        if one.finalist and one.note in EDGES.values():
+            whose[one.note].append(one.name)
+    return tuple(f"{', '.join(names)}: {note}" for note, names in whose.items())
+
+
+def _series(name: str, rows: Sequence[Ranked], summary: Summary) -> Series:
     finals = {final.candidate: place for place, final in enumerate(summary.finals)}
     done = [row for row in rows if row.rank]
     best = min(done, key=lambda row: row.rank or 0, default=None)
     ordered = sorted(rows, key=lambda row: row.rate or 0.0)
     rates = tuple(Rate(row, row is best, finals.get(row.result.id)) for row in ordered)
-    return Series(
-        name, rates, _note(best, ordered, summary.protocol.monitor), any(one.final is not None for one in rates)
-    )
+    finalist = any(one.final is not None for one in rates)
+    return Series(name, rates, _note(best, ordered, summary.protocol.measure), finalist)
 
 
-def _note(best: Ranked | None, rows: Sequence[Ranked], monitor: str) -> str:
+def _note(best: Ranked | None, rows: Sequence[Ranked], measure: str) -> str:
     """Say where the best rate stands at the border of those that were tried, failed ones too; it may lie beyond."""
     done = [row for row in rows if row.rank]
     tried = sorted({row.rate for row in rows if row.rate is not None})
     if best is None or len({row.rate for row in done}) < 2:
         return ""
-    if len({_values(row, monitor).mean for row in done}) == 1:
+    if len({_values(row, measure).mean for row in done}) == 1:
         return "All rates tried do equally well." if len(done) == len(rows) else ""
     if best.rate not in (tried[0], tried[-1]):
         return ""
-    size = "larger" if best.rate == tried[-1] else "smaller"
-    return f"The best rate is the {size.replace('er', 'est')} tried: try {size}."
+    return EDGES["largest" if best.rate == tried[-1] else "smallest"]
 
 
-def _values(row: Ranked, monitor: str) -> FoldValues:
-    assert row.result.cv is not None, "a candidate with a rank has finished its folds"
-    return row.result.cv.loss if monitor == "loss" else row.result.cv.accuracy
+def _values(row: Ranked, measure: str) -> FoldValues:
+    cv = row.result.cv
+    assert cv is not None, "a candidate with a rank has finished its folds"
+    return cv.loss if measure == "loss" else cv.chosen or cv.accuracy

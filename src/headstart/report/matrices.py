@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.evaluation import headline
 from headstart.evaluation.metrics import confusion_matrix
+from headstart.evaluation.summary import Summary
 from headstart.report import downloads
 from headstart.report.content import Findings
 from headstart.report.downloads import Download
@@ -87,18 +89,26 @@ def parts(findings: Findings) -> Iterator[Part]:
     """Yield what the best candidate was asked, and its answers counted."""
     summary = findings.summary
     final = next(final for final in summary.finals if final.candidate == summary.best)
-    sealed = "Sealed until the choice was made, then opened once."
-    if summary.protocol.test_openings > 1:
-        sealed = f"Sealed until the choice was made; opened {summary.protocol.test_openings} times."
-    yield Part("test", "Test images", sealed, _counts(final.test.confusion_matrix))
+    yield Part("test", "Test images", _of_test(summary), _counts(final.test.confusion_matrix))
     if final.validation:
-        note = "Given for validation: used to choose the epoch and the candidate."
+        epoch = "the epoch and " if summary.protocol.score_epoch == "best" else ""
+        note = f"Given for validation: used to choose {epoch}the candidate."
         yield Part("validation", "Validation images", note, _counts(final.validation.confusion_matrix))
     elif findings.out_of_fold:
         note = f"{_held_back(findings)}, predicted by a model that had not seen it."
         yield Part("out_of_fold", "Out of fold", note, _out_of_fold_counts(findings))
     note = "The images it learned from: usually better than on new ones."
     yield Part("train", "Training images", note, _counts(final.train.confusion_matrix))
+
+
+def _of_test(summary: Summary) -> str:
+    """Return when the test images were opened, or that they were learned from."""
+    times = summary.protocol.test_openings
+    if clean := headline.clean_of(summary, summary.best):
+        return f"{clean.contaminated:,} of them are also training images, which flatters."
+    if not headline.is_sealed(summary):
+        return "Some of them are also training images, which flatters."
+    return f"Sealed until the choice was made{', then opened once' if times == 1 else f'; opened {times} times'}."
 
 
 def _held_back(findings: Findings) -> str:

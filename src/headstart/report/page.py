@@ -13,6 +13,7 @@ from typing import Any
 
 from headstart.data import decode
 from headstart.errors import MissingExtraError
+from headstart.evaluation import headline
 from headstart.report import (
     charts,
     commands,
@@ -33,12 +34,16 @@ from headstart.report.names import printable
 from headstart.report.numbers import escaped, look_up, written
 from headstart.runs import folder as run_files
 from headstart.runs.folder import ORIGINAL, PictureRow, RunFolder
+from headstart.study.verdict import MEASURE_WORDS
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("map.js", "copy.js")
 """What the page can do beyond being read; without it everything can still be read."""
 
 LISTED = 12
+SELECTION = "summary/optimism/selection"
+"""Where it stands by how much accuracies on images held back are shown lower."""
+
 LINE_SHAPES = {
     "line": "line",
     "dotted": "line dotted",
@@ -120,10 +125,18 @@ def environment(documents: Mapping[str, Any]) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    def number(pointer: str, kind: str) -> Markup:
-        """Return the number at a pointer as an element that holds its exact value beside the rounded text."""
+    def number(pointer: str, kind: str, less: str = "") -> Markup:
+        """Return the number at a pointer as an element that holds its exact value beside the rounded text.
+
+        ``less`` points to a share by which an accuracy is shown lower; the element says so.
+        """
         value = look_up(documents, pointer)
-        return Markup('<data value="{}" data-from="{}">{}</data>').format(_exact(value), pointer, written(value, kind))
+        if not less or value is None:
+            found = Markup('<data value="{}" data-from="{}">{}</data>')
+            return found.format(_exact(value), pointer, written(value, kind))
+        shown = headline.lowered(value, look_up(documents, less))
+        found = Markup('<data value="{}" data-from="{}" data-less="{}">{}</data>')
+        return found.format(_exact(shown), pointer, less, written(shown, kind))
 
     def cell(value: float | None, kind: str, source: str) -> Markup:
         """Return a number of a CSV file of the run folder as such an element.
@@ -153,6 +166,7 @@ def _exact(value: float | None) -> str:
 def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
     summary = findings.summary
     ranked = content.ranking(summary)
+    called = sure.names(summary)
     run = printable(folder.path.resolve().name)
     typed = commands.typed_folder(findings.environment.command, run)
     return {
@@ -166,14 +180,23 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "typed": typed,
         "classifier": commands.quoted(typed or run, run_files.CLASSIFIER),
         "combination": commands.quoted(typed or run, run_files.COMBINATION) if folder.combination.is_dir() else "",
+        "before": not summary.protocol.choose_by,
         "correcting": commands.correcting_command(findings.environment.command, typed or run, run_files.DOUBTS),
         "ranked": ranked,
         "best": ranked[0],
-        "recommended": next(row for row in ranked if row.result.id == summary.recommended),
+        "at_end": summary.protocol.score_epoch == "last",
+        "less": SELECTION if headline.shift(summary) else "",
+        "scored": headline.scored_in_words(summary),
+        "headline": headline.headline(summary),
+        "pointers": content.figure_pointers(summary, summary.best, "summary/test"),
+        "clean": headline.clean_of(summary, summary.best),
+        "sealed": headline.is_sealed(summary),
+        "chosen_by": MEASURE_WORDS[summary.protocol.measure],
+        "repeated": [headline.repeated_in_words(one, called[one.candidate]) for one in summary.finals],
         "scale": content.ranking_scale(summary),
         "tests": content.tested(summary),
         "sure": sure.gather(summary),
-        "called": sure.names(summary),
+        "called": called,
         "margin": content.equivalence(findings),
         "combined": COMBINED,
         "modes": COLOUR_MODES,

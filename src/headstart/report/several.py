@@ -12,9 +12,10 @@ import numpy as np
 
 from headstart import storage
 from headstart.errors import MissingExtraError, ReportError
+from headstart.evaluation import headline
 from headstart.evaluation.results import Comparison, FoldValues
 from headstart.report import differences, downloads, pairs
-from headstart.report.content import NEAREST_STEPS, Scale, Strip
+from headstart.report.content import NEAREST_STEPS, Scale, Strip, bar_of, figure_pointers
 from headstart.report.downloads import Download
 from headstart.report.finished_run import FinishedRun, read_runs
 from headstart.report.page import environment, script
@@ -36,15 +37,21 @@ POINTS = ("accuracy", "balanced_accuracy")
 class Headline:
     """A run in the table of results: bars of its best candidate's accuracy in validation and on the test images.
 
-    ``values`` is where the numbers of the validation stand, ``final`` where those of the final training.
+    ``values`` is where the numbers of the validation stand, ``less`` where it stands by how much they are shown lower
+    (empty: not at all), ``final`` where those of the final training stand, ``accuracy`` and ``ci95`` the test accuracy
+    on the images that count. ``shared`` says which test images do not.
     """
 
     run: FinishedRun
     validation: Strip
-    test: Strip
+    test: Strip | None
     values: str
+    less: str
     final: str
+    accuracy: str
+    ci95: str
     timing: str
+    shared: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,31 +157,25 @@ def headlines(runs: Sequence[FinishedRun]) -> tuple[Headline, ...]:
     scale = common_scale(runs)
     rows = []
     for place, run in enumerate(runs):
-        final = run.summary.finals.index(run.final)
-        low, high = run.final.test.intervals["accuracy"]
+        above, summary = f"runs/{place}/summary", run.summary
+        final = f"{above}/finals/{summary.finals.index(run.final)}/"
+        accuracy, ci95 = figure_pointers(summary, summary.best, f"{final}test", above)
+        clean = headline.clean_of(summary, summary.best)
         rows.append(
             Headline(
                 run=run,
-                validation=_validation_strip(run, scale),
-                test=Strip(scale.place(run.final.test.accuracy), scale.place(low), scale.place(high), ()),
-                values=f"runs/{place}/summary/candidates/{run.best_place}/",
-                final=f"runs/{place}/summary/finals/{final}/",
+                validation=scale.strip(run.held_back.mean, _reach(run.held_back), run.held_back.folds),
+                test=bar_of(run.tested, scale),
+                values=f"{above}/candidates/{run.best_place}/",
+                less=f"{above}/optimism/selection" if headline.shift(summary) else "",
+                final=final,
+                accuracy=accuracy,
+                ci95=ci95,
                 timing=f"runs/{place}/timings/",
+                shared=headline.shared_in_words(clean) if clean else "",
             )
         )
     return tuple(rows)
-
-
-def _validation_strip(run: FinishedRun, scale: Scale) -> Strip:
-    values = _validation(run)
-    low, high = _reach(values)
-    dots = tuple(scale.place(fold) for fold in values.folds)
-    return Strip(scale.place(values.mean), scale.place(low), scale.place(high), dots)
-
-
-def _validation(run: FinishedRun) -> FoldValues:
-    assert run.best.cv is not None, "the best candidate has finished its rounds"
-    return run.best.cv.accuracy
 
 
 def _reach(values: FoldValues) -> tuple[float, float]:
@@ -187,7 +188,7 @@ def common_scale(runs: Sequence[FinishedRun]) -> Scale:
     """Return an axis with round ends that holds every fold and every interval of the runs' best candidates."""
     ends: list[float] = []
     for run in runs:
-        ends += [*_reach(_validation(run)), *_validation(run).folds, *run.final.test.intervals["accuracy"]]
+        ends += [*_reach(run.held_back), *run.held_back.folds, *((run.tested and run.tested.ci95) or ())]
     step = _step(min(ends), max(ends))
     low, high = max(0.0, _down(min(ends), step)), min(1.0, _up(max(ends), step))
     return Scale(low, high) if high > low else Scale(max(0.0, high - step), high or step)
@@ -266,14 +267,16 @@ def _settings(runs: Sequence[FinishedRun]) -> tuple[SettingRows, SettingRows]:
 
 
 def _results(runs: Sequence[FinishedRun]) -> Download:
-    columns = ["run", "best", "validation_accuracy", "validation_std", "test_images", "test_accuracy", "low", "high"]
+    columns = ["run", "best", "validation_accuracy", "validation_std", "lowered_by", "test_images_that_count"]
+    columns += ["test_accuracy", "low", "high", "test_images"]
     columns += ["loss", "balanced_accuracy", "f1", "parameters", "size_bytes", "milliseconds_per_image", "seconds"]
     return downloads.table("runs.csv", columns, [_result(run) for run in runs])
 
 
 def _result(run: FinishedRun) -> list[object]:
-    test, values, best = run.final.test, _validation(run), run.best
-    of_test = [len(run.test.paths), test.accuracy, *test.intervals["accuracy"], test.loss, test.balanced_accuracy]
+    test, values, best, figure = run.final.test, run.held_back, run.best, run.tested
+    counted = [figure.images, figure.accuracy, *(figure.ci95 or (None, None))] if figure else [0, None, None, None]
+    of_test = [headline.shift(run.summary), *counted, len(run.test.paths), test.loss, test.balanced_accuracy]
     speed = run.speed.milliseconds_per_image if run.speed else None
     size = [best.parameters.total if best.parameters else None, best.size_bytes, speed, run.timings.total_seconds]
     return [run.name, best.id, values.mean, values.std, *of_test, test.averages.macro.f1, *size]

@@ -9,8 +9,10 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from headstart.errors import RunError
+from headstart.evaluation import headline
 from headstart.evaluation.summary import SCHEMA_VERSION
 from headstart.runs.folder import IDENTITY, LOG, STUDY, SUMMARY, TIMINGS
 
@@ -43,9 +45,10 @@ class RunRow:
         reason: why it is damaged.
         finished: when its log ends, UTC as ISO 8601; of a run that is not done, when it was last at work.
         images, classes, candidates, failed: numbers; ``failed`` are the candidates that failed, of all.
-        best, recommended: ids of candidates.
-        validation: the best candidate's, on images held back from its training.
-        test: the best candidate's, on the sealed test images.
+        best, recommended: ids of candidates; ``recommended`` may be that of a combination.
+        validation: the best candidate's, on images held back from its training, less what choosing it adds.
+        test: the best candidate's, on the test images that are not also training images; None where all are.
+        test_images, contaminated: how many there are, and how many of them are also training images.
         seconds: how long the study took.
     """
 
@@ -63,6 +66,8 @@ class RunRow:
     recommended: str | None = None
     validation: Headline | None = None
     test: Headline | None = None
+    test_images: int | None = None
+    contaminated: int = 0
     seconds: float | None = None
 
 
@@ -144,7 +149,8 @@ def _with_headline(row: RunRow) -> RunRow:
             f"{SUMMARY} has schema version {version}; this headstart reads up to {SCHEMA_VERSION}. Install a newer one"
         )
     best = next(one for one in summary["candidates"] if one["id"] == summary["best"])
-    test, dataset = summary["test"], summary["dataset"]
+    dataset, shown = summary["dataset"], best["cv"]["accuracy"]
+    by = _shift(summary)
     return replace(
         row,
         state=DONE,
@@ -154,14 +160,32 @@ def _with_headline(row: RunRow) -> RunRow:
         failed=sum(one["cv"] is None for one in summary["candidates"]),
         best=str(summary["best"]),
         recommended=str(summary["recommended"]),
-        validation=_accuracy(best["cv"]["accuracy"]["mean"], best["cv"]["accuracy"]["ci95"]),
-        test=_accuracy(test["accuracy"], test["intervals"].get("accuracy")),
+        validation=_accuracy(shown["mean"], shown["ci95"], by),
         seconds=_seconds(row.folder),
+        **_test(summary),
     )
 
 
-def _accuracy(value: float, interval: list[float] | None) -> Headline:
-    return Headline(float(value), (float(interval[0]), float(interval[1])) if interval else None)
+def _shift(summary: Mapping[str, Any]) -> float:
+    protocol, optimism = summary.get("protocol") or {}, summary.get("optimism") or {}
+    return headline.shift_of(protocol.get("score_epoch", "best"), optimism.get("selection"))
+
+
+def _test(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields on the test images: the figure is of those that are not also training images."""
+    test, clean = summary["test"], summary.get("clean") or ()
+    for one in clean:
+        if one["candidate"] == summary["best"]:
+            figure = None if one["accuracy"] is None else _accuracy(one["accuracy"], one["ci95"])
+            return {"test": figure, "test_images": int(one["images"]), "contaminated": int(one["contaminated"])}
+    images = sum(sum(row) for row in test.get("confusion_matrix", ()))
+    return {"test": _accuracy(test["accuracy"], test["intervals"].get("accuracy")), "test_images": images or None}
+
+
+def _accuracy(value: float, interval: list[float] | None, by: float = 0.0) -> Headline:
+    """Return an accuracy with its interval, both lower by so much."""
+    ends = (headline.lowered(float(interval[0]), by), headline.lowered(float(interval[1]), by)) if interval else None
+    return Headline(headline.lowered(float(value), by), ends)
 
 
 def _seconds(folder: Path) -> float | None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headstart.classifier.card import CardFacts, NetworkFacts
-from headstart.evaluation.evidence import Combination, Evidence
+from headstart.evaluation.evidence import CleanTest, Combination, Evidence
+from headstart.evaluation.headline import lowered, shift_of
 from headstart.study.case import Case
 from headstart.study.finish import judged_by
 from headstart.study.judge import describe_cut
@@ -29,14 +30,23 @@ def classifier_facts(case: Case, evidence: Evidence) -> CardFacts:
         steps=f"{describe_cut(candidate).capitalize()}. {_epochs(final.epochs, candidate.head.output)}",
         choice=_choice(case),
         test=result.test,
+        clean=case.clean_of(case.kept),
+        validated=_validated(case, evidence),
         calibration=evidence.calibration,
         unknown=evidence.unknown,
         doubts=evidence.label_doubts,
     )
 
 
-def combination_facts(case: Case, combination: Combination, networks: Sequence[Network], how: str) -> CardFacts:
-    """Return what is known of a combination's classifier: calibration and the unknown were measured for none."""
+def combination_facts(
+    case: Case, combination: Combination, networks: Sequence[Network], how: str, *, clean: CleanTest | None
+) -> CardFacts:
+    """Return what is known of a combination's classifier: calibration and the unknown were measured for none.
+
+    Args:
+        how: what answers, in words.
+        clean: the combination on the test images that are not also training images; None where no image is shared.
+    """
     return CardFacts(
         data=data_name(case.plan),
         images=_images(case.plan),
@@ -49,6 +59,8 @@ def combination_facts(case: Case, combination: Combination, networks: Sequence[N
             f"{judged_by(case.plan)} among the training images."
         ),
         test=combination.test,
+        clean=clean,
+        validated=f"{judged_by(case.plan).capitalize()} says {100 * (combination.cross_validated or 0):.1f} %.",
     )
 
 
@@ -63,6 +75,13 @@ def _choice(case: Case) -> str:
         f"It was chosen by {judged_by(case.plan)} among the training images. The test images were opened {times}, "
         "after the choice."
     )
+
+
+def _validated(case: Case, evidence: Evidence) -> str:
+    cv = next(one.cv for one in case.ranked if one.id == case.kept)
+    assert cv is not None, "a finalist has finished its rounds"
+    by = shift_of(case.protocol.score_epoch, evidence.optimism.selection if evidence.optimism else None)
+    return f"{judged_by(case.plan).capitalize()} says {100 * lowered(cv.accuracy.mean, by):.1f} %."
 
 
 def _epochs(epochs: int, output: str) -> str:

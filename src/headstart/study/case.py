@@ -93,6 +93,10 @@ class Case:
         """Return a finalist's evaluations."""
         return next(one for one in self.opened.results if one.candidate == candidate)
 
+    def clean_of(self, candidate: str) -> CleanTest | None:
+        """Return a finalist on the test images that are not also training images; None where no image is shared."""
+        return next((one for one in self.clean if one.candidate == candidate), None)
+
     def test_of(self, candidate: str) -> PredictionBlock:
         """Return what a finalist says of the test images, in the order of ``parts.test``."""
         return self.opened.test_of(candidate)

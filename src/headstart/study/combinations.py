@@ -23,6 +23,7 @@ from headstart.recipe import Candidate
 from headstart.study.attempt import attempt
 from headstart.study.case import Case
 from headstart.study.judge import Judged, candidate_result, final_epochs_of, final_job, round_jobs
+from headstart.study.leaks import counted
 from headstart.study.learners import Goal, HeadLearner
 from headstart.study.networks import HEADS, Network
 from headstart.study.parts import Rows
@@ -86,9 +87,10 @@ def answers_of(case: Case, kind: str) -> Answers | None:
 
 def _judged(case: Case, answers: Sequence[Answers]) -> tuple[Combination, ...]:
     """Compare with the best candidate (McNemar's test, adjusted by Holm); recommend one at most."""
-    said = {case.best: case.test_of(case.best).probabilities}
-    said |= {_name(case, one.kind): one.test for one in answers}
-    rows = compare_accuracy(case.best, case.parts.labels[case.parts.test], said)
+    counts = counted(case.plan, case.parts)
+    said = {case.best: case.test_of(case.best).probabilities[counts]}
+    said |= {_name(case, one.kind): one.test[counts] for one in answers}
+    rows = compare_accuracy(case.best, case.parts.labels[case.parts.test][counts], said)
     alone = rounds_accuracy(case, _rounds(case.judged_of(case.best)))
     together = [rounds_accuracy(case, one.rounds) for one in answers]
     first = int(np.argmax(together))
@@ -111,7 +113,9 @@ def _combination(
     case: Case, one: Answers, row: Comparison, accuracies: tuple[float, float], *, recommended: bool
 ) -> Combination:
     alone, together = accuracies
-    test = evaluate(case.parts.labels[case.parts.test], one.test, case.classes)
+    labels, counts = case.parts.labels[case.parts.test], counted(case.plan, case.parts)
+    right = float(np.mean((one.test.argmax(axis=1) == labels)[counts]))
+    test = evaluate(labels, one.test, case.classes)
     return Combination(
         id=row.b,
         kind=one.kind,
@@ -121,13 +125,16 @@ def _combination(
         comparison=row,
         parameters=one.parameters,
         recommended=recommended,
-        sentence=_sentence(case, one, row, _Scores(alone, together, test.accuracy), recommended=recommended),
+        sentence=_sentence(case, one, row, _Scores(alone, together, right), recommended=recommended),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """Accuracies in 0..1: of the best candidate and the combination out of fold, and of the combination on test."""
+    """Accuracies in 0..1: of the best candidate and the combination out of fold, of the combination on test images.
+
+    Only test images that are not also training images count.
+    """
 
     alone: float
     together: float

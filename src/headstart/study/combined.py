@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from headstart.classifier import bundle
 from headstart.classifier.answering import Answering
 from headstart.classifier.bundle import Provenance
 from headstart.evaluation.calibration import FEWEST_TO_FIT, calibrated, fit_temperature
-from headstart.evaluation.evidence import Combination
+from headstart.evaluation.evidence import CleanTest, Combination
+from headstart.evaluation.headline import figure_of
 from headstart.features.combined_graph import Backbone, Member, average_graph, flip_graph, joined_graph
 from headstart.study.asked import targets_and_costs
 from headstart.study.attempt import attempt
@@ -20,6 +22,7 @@ from headstart.study.card import combination_facts
 from headstart.study.case import Case
 from headstart.study.combinations import AVERAGE, FLIP, JOINED, Answers, answers_of, input_sizes
 from headstart.study.handover import Arrays, head_arrays, trained_backbone
+from headstart.study.leaks import clean_test, contaminated
 from headstart.study.networks import HEADS, Network
 from headstart.study.operating import Scored, thresholds_for
 
@@ -64,6 +67,8 @@ def save_combination(case: Case, combination: Combination) -> None:
         raise ValueError(f"the networks of {combination.id} see images of unlike sizes: {seen}")
     answers = answers_of(case, combination.kind)
     assert answers is not None, "it was judged before"
+    labels, leaked = case.parts.labels[case.parts.test], contaminated(case.plan, case.parts)
+    clean = clean_test(combination.id, answers.test.argmax(axis=1) == labels, leaked)
     parts = _Parts(case)
     bundle.save(
         case.place.folder.classifier,
@@ -72,10 +77,10 @@ def save_combination(case: Case, combination: Combination) -> None:
         classes=case.classes,
         size=sizes[0],
         precision=case.plan.recipe.precision,
-        provenance=_provenance(case, combination),
+        provenance=_provenance(case, combination, clean),
         answering=_answering(case, answers),
         learned=case.parts.learned,
-        facts=combination_facts(case, combination, _networks(case, combination), HOW[combination.kind]),
+        facts=combination_facts(case, combination, _networks(case, combination), HOW[combination.kind], clean=clean),
     )
 
 
@@ -136,7 +141,8 @@ def _networks(case: Case, combination: Combination) -> list[Network]:
     return list({one.name: one for one in (case.judged_of(name).network for name in combination.members)}.values())
 
 
-def _provenance(case: Case, combination: Combination) -> Provenance:
+def _provenance(case: Case, combination: Combination, clean: CleanTest | None) -> Provenance:
+    figure = figure_of(combination.test, clean)
     networks = _networks(case, combination)
     licences = [one.licence for one in networks]
     return Provenance(
@@ -147,6 +153,6 @@ def _provenance(case: Case, combination: Combination) -> Provenance:
         weights=" + ".join(one.weights_key for one in networks),
         licence=" + ".join(dict.fromkeys(licences)),
         training_images=len(case.parts.train),
-        test_images=len(case.parts.test),
-        test_accuracy=combination.test.accuracy,
+        test_images=figure.images if figure else 0,
+        test_accuracy=figure.accuracy if figure else math.nan,
     )

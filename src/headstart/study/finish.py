@@ -23,7 +23,7 @@ from headstart.evaluation.summary import Summary
 from headstart.runs.folder import HistoryRow
 from headstart.study.case import Case
 from headstart.study.judge import validation_share
-from headstart.study.leaks import contaminated
+from headstart.study.leaks import counted
 from headstart.study.parts import Parts, Rows
 from headstart.study.plan import Plan
 from headstart.study.prepare import Prepared
@@ -67,9 +67,7 @@ def standing_of(case: Case, prepared: Sequence[Prepared], selection: float) -> S
         selection: by how much the accuracy of the best one's rounds is too high for having been chosen, 0..1.
     """
     blocks = [case.test_of(one.id) for one in case.ranked]
-    honest = ~contaminated(case.plan, case.parts)
-    if not honest.any():
-        honest[:] = True
+    honest = counted(case.plan, case.parts)
     labels, probabilities = blocks[0].labels[honest], {one.candidate: one.probabilities[honest] for one in blocks}
     seed = storage.seed_from(case.protocol.seed, "comparison")
     speed = {one.network.name: one.milliseconds_per_image for one in prepared}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from headstart.classifier import bundle
 from headstart.classifier.answering import Answering
 from headstart.classifier.bundle import BackboneInfo, Provenance
 from headstart.evaluation.evidence import Evidence
+from headstart.evaluation.headline import figure_of
 from headstart.evaluation.results import FinalResult
 from headstart.features import graph
 from headstart.features.cut import tail_variables
@@ -22,7 +24,6 @@ from headstart.study.case import Case
 from headstart.study.conclude import Final
 from headstart.study.judge import describe_cut
 from headstart.study.networks import Network
-from headstart.study.plan import Plan
 from headstart.study.workplace import Workplace
 from headstart.study.workshop import build_network
 from headstart.version import __version__
@@ -46,7 +47,7 @@ def save_classifier(case: Case, answering: Answering, evidence: Evidence) -> Non
         classes=plan.table.classes,
         size=network.size,
         precision=plan.recipe.precision,
-        provenance=_provenance(plan, network, final, result),
+        provenance=_provenance(case, network, final, result),
         answering=answering,
         head=candidate.head,
         backbone=backbone_info(network, candidate),
@@ -104,7 +105,8 @@ def head_arrays(name: str, weights: Sequence[NDArray[np.float32]]) -> Arrays:
     return {f"{name}/dense_{place // 2}/{kinds[place % 2]}": array for place, array in enumerate(weights)}
 
 
-def _provenance(plan: Plan, network: Network, final: Final, result: FinalResult) -> Provenance:
+def _provenance(case: Case, network: Network, final: Final, result: FinalResult) -> Provenance:
+    plan, figure = case.plan, figure_of(result.test, case.clean_of(final.id))
     return Provenance(
         study=plan.study_id,
         fingerprint=plan.table.fingerprint,
@@ -113,6 +115,6 @@ def _provenance(plan: Plan, network: Network, final: Final, result: FinalResult)
         weights=network.weights_key,
         licence=network.licence,
         training_images=sum(item.support for item in result.train.per_class),
-        test_images=sum(item.support for item in result.test.per_class),
-        test_accuracy=result.test.accuracy,
+        test_images=figure.images if figure else 0,
+        test_accuracy=figure.accuracy if figure else math.nan,
     )

@@ -26,6 +26,12 @@ def contaminated(plan: Plan, parts: Parts) -> NDArray[np.bool_]:
     return np.array([path in leaked for path in parts.paths(parts.test)], np.bool_)
 
 
+def counted(plan: Plan, parts: Parts) -> NDArray[np.bool_]:
+    """Tell which test images ``(images,)`` count: those that are not contaminated, or all where none is left."""
+    clean = ~contaminated(plan, parts)
+    return clean if clean.any() else np.ones(len(clean), np.bool_)
+
+
 def clean_tests(blocks: Sequence[PredictionBlock], leaked: NDArray[np.bool_]) -> tuple[CleanTest, ...]:
     """Return every finalist on the test images that are not contaminated; nothing where none is.
 
@@ -33,14 +39,24 @@ def clean_tests(blocks: Sequence[PredictionBlock], leaked: NDArray[np.bool_]) ->
         blocks: what each says of the test images.
         leaked: which of them are contaminated, ``(images,)``.
     """
-    return tuple(_clean(block, leaked) for block in blocks) if leaked.any() else ()
+    answers = ((one.candidate, one.probabilities.argmax(axis=1) == one.labels) for one in blocks)
+    found = (clean_test(candidate, right, leaked) for candidate, right in answers)
+    return tuple(one for one in found if one is not None)
 
 
-def _clean(block: PredictionBlock, leaked: NDArray[np.bool_]) -> CleanTest:
-    right = (block.probabilities.argmax(axis=1) == block.labels)[~leaked]
+def clean_test(candidate: str, right: NDArray[np.bool_], leaked: NDArray[np.bool_]) -> CleanTest | None:
+    """Return whoever was ``right`` on the test images that are not contaminated; None where none is contaminated.
+
+    Args:
+        candidate: a finalist or a combination.
+        right, leaked: of every test image ``(images,)``, the latter as ``contaminated`` tells.
+    """
+    if not leaked.any():
+        return None
+    right = right[~leaked]
     count, images = int(right.sum()), len(right)
     return CleanTest(
-        candidate=block.candidate,
+        candidate=candidate,
         images=len(leaked),
         contaminated=int(leaked.sum()),
         right=count,
