@@ -32,6 +32,10 @@ WANTED = {
 WITHOUT_NUMBERS = {"flowers-finetuned", "imagenette-best", "imagenette-small-cnn", "natural-images-resnet50-lower-rate"}
 
 
+# Written here; all others are regimes of the reports, whose folds were scored at their best epochs.
+OF_THIS_HOUSE = {"flowers-finetuned", "imagenette-best", "imagenette-small-cnn"}
+
+
 def recipe_of(name: str) -> Recipe:
     return read(builtin.path(name)).recipe()
 
@@ -61,6 +65,11 @@ def test_reads_without_problems(name):
     draft = read(builtin.path(name))
     assert draft.problems == ()
     assert draft.recipe().name == name
+
+
+@every
+def test_regimes_of_reports_keep_the_best_epoch_of_every_fold(name):
+    assert recipe_of(name).protocol.score_epoch == ("last" if name in OF_THIS_HOUSE else "best")
 
 
 @every

@@ -141,7 +141,10 @@ def test_each_rule_of_the_data(data, beginning):
         ({"holdout": 1.0}, "holdout"),
         ({"test_fraction": math.nan}, "test_fraction"),
         ({"repeats": 0}, "repeats"),
-        ({"monitor": "auc"}, "monitor"),
+        ({"choose_by": "f1"}, "choose_by"),
+        ({"score_epoch": "first"}, "score_epoch"),
+        ({"budget": -1.0}, "budget"),
+        ({"budget": math.inf}, "budget"),
         ({"finals": "none"}, "finals"),
         ({"final_epochs": -1}, "final_epochs"),
         ({"seed": 2**31}, "seed"),
@@ -183,11 +186,42 @@ def test_every_allowed_word_is_allowed(candidate):
 
 def test_words_of_data_and_protocol_are_allowed():
     rules = [DataRules(resize, way) for resize in check.RESIZE_RULES for way in check.INTERPOLATIONS]
-    protocols = [Protocol(kind, monitor=monitor, finals=finals) for kind in ("folds", "holdout")
-                 for monitor in check.MONITORS for finals in check.FINALS]  # fmt: skip
+    protocols = [Protocol(kind, choose_by=measure, score_epoch=epoch, finals=finals, decide=("cost cat:dog 5",))
+                 for kind in ("folds", "holdout") for measure in check.MEASURES for epoch in check.SCORE_EPOCHS
+                 for finals in check.FINALS]  # fmt: skip
     assert [check.data_problems(one) for one in rules] == [[]] * 9
-    assert [check.protocol_problems(one) for one in protocols] == [[]] * 12
+    assert [check.protocol_problems(one) for one in protocols] == [[]] * 72
     assert [check.precision_problems(word) for word in ("f32", "bf16")] == [[], []]
+
+
+def test_cost_chooses_only_where_costs_are_given():
+    for decide in ((), ("precision cat 0.9",)):
+        (line,) = check.protocol_problems(Protocol(choose_by="cost", decide=decide))
+        assert line.startswith("protocol.choose_by = 'cost' needs ") and "protocol.decide" in line
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (Training(trainable="all", average=1.0), "train.average must be at least 0 and below 1"),
+        (Training(trainable="all", average=-0.1), "train.average must be at least 0 and below 1"),
+        (Training(trainable="all", average=math.nan), "train.average must be at least 0 and below 1"),
+        (Training(average=0.2), "train.average is for layers of the backbone that train"),
+        (Training(trainable="all", average=0.2, patience=3), "train.average and train.patience exclude each other"),
+    ],
+)
+def test_each_rule_of_averages(train, message):
+    (line,) = check.candidate_problems(Candidate("x", train=train))
+    assert line.startswith(message)
+
+
+def test_averages_are_for_what_trains_in_any_phase_and_for_the_last_epochs():
+    for train in (Training(trainable="last 4", average=0.5), Training(average=0.5, phases=(Phase(2, "all"),))):
+        one = Candidate("mobilenet", train=train)
+        assert check.candidate_problems(one) == []
+        with pytest.raises(UsageError, match=r"train.average keeps a mean .* Give one"):
+            Recipe((one,), protocol=Protocol(score_epoch="best"))
+        assert Recipe((one,), protocol=Protocol(score_epoch="last")).candidates == (one,)
 
 
 def test_what_is_wrong_with_all_is_said_once_and_with_some_by_name():
@@ -220,6 +254,6 @@ def test_no_candidate_at_all_is_a_problem():
 
 def test_all_problems_of_a_recipe_come_at_once():
     with pytest.raises(UsageError) as error:
-        Recipe((Candidate("x", image_size=1),), DataRules("x"), Protocol(folds=0), precision="f8")
+        Recipe((Candidate("x", image_size=1),), DataRules("x"), Protocol(folds=1), precision="f8")
     keys = [line.split()[0] for line in str(error.value).splitlines()]
     assert keys == ["data.resize", "protocol.folds", "precision", "image_size"]

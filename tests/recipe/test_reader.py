@@ -84,7 +84,8 @@ folds = 4
 holdout = 0.25
 repeats = 2
 test_fraction = 0.1
-monitor = "loss"
+choose_by = "loss"
+score_epoch = "best"
 finals = "all"
 final_epochs = 7
 seed = 3
@@ -118,7 +119,7 @@ def test_every_key_arrives_in_its_type():
         precision="bf16",
         published=recipe.published,
         data=DataRules("crop", "bilinear", False, "folder", {"n01": "cat", "n02": "dog"}, ("cat/1.jpg",), 100),
-        protocol=Protocol("holdout", 4, 0.25, 2, 0.1, "loss", "all", 7, 3),
+        protocol=Protocol("holdout", 4, 0.25, 2, 0.1, "loss", "best", "all", 7, 3),
         candidates=(
             Candidate(
                 backbone="resnet50",
@@ -129,13 +130,36 @@ def test_every_key_arrives_in_its_type():
                 head=Head("max", ("dense 64 tanh l2 0.01", "dropout 0.5"), "sigmoid", 1.0),
                 train=Training(
                     3, 8, Optimizer("sgd", 1.0, 0.9, True), Schedule("steps", 0.5, 2), "last 4", "inference",
-                    2, 0.1, "balanced", (Phase(5, "from 130", 1e-5, optimizer_state="keep"),),
+                    2, 0.0, 0.1, "balanced", (Phase(5, "from 130", 1e-5, optimizer_state="keep"),),
                 ),
                 augmentation=Augmentation(("flip",), ("rotation 0.1",)),
             ),
         ),
     )  # fmt: skip
     assert isinstance(recipe.candidates[0].head.l2, float)
+
+
+@pytest.mark.parametrize("word", ["accuracy", "loss"])
+def test_recipes_with_a_monitor_were_written_when_folds_were_scored_at_their_best_epochs(word):
+    text = f'backbone = "mobilenet"\nprotocol.monitor = "{word}"'
+    assert read_text(text).recipe().protocol == Protocol(choose_by=word, score_epoch="best")
+    both = read_text(f'{text}\nprotocol.score_epoch = "last"').recipe().protocol
+    assert both == Protocol(choose_by=word, score_epoch="last")
+
+
+def test_a_monitor_that_is_no_measure_is_refused_under_the_present_word():
+    assert problems_of('backbone = "mobilenet"\nprotocol.monitor = "lss"') == [
+        "protocol.choose_by must be one of accuracy, balanced_accuracy, macro_f1, auc, loss, cost. Received: 'lss'. "
+        "Did you mean 'loss'?"
+    ]
+
+
+def test_the_average_of_weights_is_read_and_checked_against_the_protocol():
+    text = 'backbone = "small_cnn"\ntrain = {trainable = "all", average = 0.2}'
+    assert one_candidate(text).train.average == 0.2
+    assert problems_of(f'{text}\nprotocol.score_epoch = "best"') == [
+        "train.average keeps a mean of the last epochs, protocol.score_epoch = 'best' one of them. Give one."
+    ]
 
 
 def test_what_is_left_out_is_the_default():

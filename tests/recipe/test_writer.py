@@ -71,7 +71,7 @@ def random_training(pick):
     phases = tuple(random_phase(pick) for _ in range(pick([0, 1, 3])))
     return Training(
         pick([1, 7]), pick([1, 64]), optimizer, random_schedule(pick), pick(["none", "all"]), pick(["training"]),
-        pick([0, 3]), pick(NUMBERS), pick(["none", "balanced"]), phases,
+        pick([0, 3]), 0.0, pick(NUMBERS), pick(["none", "balanced"]), phases,
     )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def random_recipe(seed):
         candidates,
         DataRules("pad", "nearest", True, pick(ODD_TEXTS), {text: pick(ODD_TEXTS) for text in some()}, some(), 3,
                   {text: pick(ODD_TEXTS) for text in some()}, pick(ODD_TEXTS)),
-        Protocol("holdout", 2, 0.25, 3, 1 / 3, "loss", "best", 9, 2**31 - 1),
+        Protocol("holdout", 2, 0.25, 3, 1 / 3, "loss", pick(["last", "best"]), "best", 9, 2**31 - 1),
         pick(["f32", "bf16"]), pick(ODD_TEXTS), pick(ODD_TEXTS), some(), pick(ODD_TEXTS), some(), published,
     )  # fmt: skip
 
@@ -108,6 +108,12 @@ def random_recipe(seed):
 @pytest.mark.parametrize("seed", range(40))
 def test_random_recipes_of_odd_values_read_back_equal(seed):
     assert returns(random_recipe(seed))
+
+
+def test_averages_measures_and_a_budget_read_back_equal():
+    one = Candidate("small_cnn", train=Training(trainable="all", average=1 / 3))
+    protocol = Protocol(choose_by="cost", score_epoch="last", budget=600.5, decide=("cost cat:dog 5",))
+    assert returns(Recipe((one,), protocol=protocol))
 
 
 def test_a_grid_stands_resolved_as_full_candidates():
