@@ -11,7 +11,15 @@ import pytest
 
 from headstart.api import Result
 from headstart.classifier.prediction import ClassProbability, Prediction
-from headstart.evaluation.evidence import Changes, Combination, LabelDoubts, LearningCurve, Optimism
+from headstart.evaluation.evidence import (
+    Changes,
+    CleanTest,
+    Combination,
+    LabelDoubts,
+    LearningCurve,
+    Operating,
+    Optimism,
+)
 from headstart.evaluation.metrics import evaluate, fold_values
 from headstart.evaluation.results import (
     CandidateResult,
@@ -219,9 +227,12 @@ def test_a_few_warnings_are_told_and_the_rest_is_counted(capsys):
     assert [line for line in lines if line.startswith("- ")] == [
         "- Against x. It is better.",
         "- Labels cannot be judged: too few.",
-        "- Chosen as the best.",
-        "- 1 more in the report.",
+        "- Measured with m. Twice as many would bring 1 point.",
     ]
+    assert "Chosen as the best. More on it." in " ".join(lines)
+    measured = Operating("m", (), 0.8, 0.9, None, None, "A rule.")
+    print_result(dataclasses.replace(changed, operating=measured))
+    assert capsys.readouterr().out.splitlines()[-2] == "- 1 more in the report."
 
 
 def test_it_is_said_whose_classifier_was_kept(capsys, tmp_path):
@@ -231,16 +242,96 @@ def test_it_is_said_whose_classifier_was_kept(capsys, tmp_path):
         )
         return capsys.readouterr().out
 
-    other = many(2)
-    assert f"c (of {other.best}, the best; for the recommended one run that alone)" in said(other)
-    same = dataclasses.replace(other, recommended=other.best)
-    assert f"c (of {other.best})\n" in said(same) and "Combination" not in said(same)
-    assert said(same).endswith("Next:        do this\n") and "Doubts" not in said(same)
+    before = many(2)
+    assert before.recommended != before.best
+    assert f"c (of {before.best})\n" in said(before)
+    now = dataclasses.replace(before, protocol=dataclasses.replace(before.protocol, choose_by="accuracy"))
+    assert f"c (of {now.recommended})\n" in said(now)
     joined = Combination("average", "average", ("m",), 0.9, TEST, None, 7, True, "The mean helps.")
-    both = dataclasses.replace(same, combinations=(joined,))
-    assert "Combination" not in said(both)
-    (tmp_path / "both").mkdir()
-    assert f"Combination: {tmp_path / 'both'} (average)\n" in said(both)
+    both = dataclasses.replace(now, combinations=(joined,), recommended="average")
+    assert "c (of average)\n" in said(both) and "Combination" not in said(both)
+    assert said(both).endswith("Next:        do this\n") and "Doubts" not in said(both)
+
+
+def at_end(base, **changes):
+    """Return a summary whose folds are scored at their end, with everything that new studies say."""
+    protocol = dataclasses.replace(base.protocol, choose_by="accuracy", score_epoch="last")
+    flattery = Optimism(
+        8, 0.004, 0.9, (0.8, 0.95), None, None, (), "Chosen as the best of 8. So judged by nested folds."
+    )
+    return dataclasses.replace(base, **{"protocol": protocol, "optimism": flattery, **changes})
+
+
+def row_of(lines, name):
+    [row] = [line.split() for line in lines if line.startswith(name)]
+    return row
+
+
+def test_accuracies_of_folds_are_shown_less_what_choosing_adds(terminal):
+    base = many(3)
+    lines = terminal(80, lambda: print_result(at_end(base)))
+    for place in range(3):
+        row = row_of(lines, f"mobilenet_v2-random-lr{place:05}")
+        assert row[1] == f"{100 * (base.candidates[place].cv.accuracy.mean - 0.004):.1f}%"
+    told = " ".join(lines)
+    assert "Chosen as the best of 8. So judged by nested folds. So all accuracies on images held back are" in told
+    assert "less 0.4 points" in told and max(map(len, lines)) <= 80
+    nothing = dataclasses.replace(at_end(base).optimism, selection=0.0)
+    assert "less" not in " ".join(terminal(80, lambda: print_result(at_end(base, optimism=nothing))))
+
+
+def test_folds_at_their_best_epochs_are_shown_as_published_and_that_is_said(terminal):
+    base = many(2)
+    best = at_end(base)
+    best = dataclasses.replace(best, protocol=dataclasses.replace(best.protocol, score_epoch="best"))
+    lines = terminal(80, lambda: print_result(best))
+    assert row_of(lines, "mobilenet_v2-random-lr00000")[1] == "91.0%"
+    assert "Folds are scored at their own best epochs, as the report did; that flatters." in " ".join(lines)
+    old = " ".join(terminal(80, lambda: print_result(base)))
+    assert "Folds are scored at their own best epochs; that flatters." in old
+
+
+def test_the_test_without_shared_images_stands_in_the_ranking(terminal):
+    base = many(2)
+    first, second = (final.candidate for final in base.finals)
+    clean = (CleanTest(first, 600, 283, 294, 294 / 317, (0.893, 0.951)), CleanTest(second, 600, 283, 0, 0.0, (0, 0.01)))
+    lines = terminal(80, lambda: print_result(at_end(base, clean=clean)))
+    assert "92.7% 89.3 to 95.1" in " ".join(row_of(lines, first))
+    assert "Test: without the 283 test images that are also training images." in lines
+    assert "All 600 test images, with the 283 that are also training images:" in lines
+    assert "100.0%" not in " ".join(lines) and max(map(len, lines)) <= 80
+    none = tuple(dataclasses.replace(one, contaminated=600, accuracy=None, ci95=None) for one in clean)
+    assert "92.7%" not in " ".join(terminal(80, lambda: print_result(at_end(base, clean=none))))
+
+
+def test_a_final_training_that_was_repeated_is_said(terminal):
+    base = at_end(many(2))
+    astray = dataclasses.replace(base.finals[0], attempts=2, loss_ratio=1.26)
+    told = " ".join(terminal(100, lambda: print_result(dataclasses.replace(base, finals=(astray, *base.finals[1:])))))
+    assert f"The final training of {astray.candidate} went astray at first and was repeated: of 2 trainings" in told
+    assert "1.3 times that of the worst fold" in told and told.count("went astray") == 1
+
+
+def test_a_best_rate_at_the_border_is_said(terminal):
+    rates = [{"train": {"optimizer": {"learning_rate": rate}}} for rate in (1e-2, 1e-3)]
+    base = at_end(many(2))
+    candidates = [dataclasses.replace(one, settings=it) for one, it in zip(base.candidates, rates, strict=True)]
+    told = " ".join(terminal(80, lambda: print_result(dataclasses.replace(base, candidates=tuple(candidates)))))
+    assert "MobileNet: The best rate is the largest tried; a larger one may do better." in told
+
+
+def test_the_measure_that_chose_has_its_column(terminal):
+    base = at_end(many(2))
+    protocol = dataclasses.replace(base.protocol, choose_by="macro_f1")
+    f1 = [fold_values([value, value], [value, value]) for value in (0.8125, 0.7)]
+    done = [
+        dataclasses.replace(one, cv=dataclasses.replace(one.cv, chosen=values))
+        for one, values in zip(base.candidates, f1, strict=True)
+    ]
+    found = dataclasses.replace(base, protocol=protocol, candidates=tuple(done))
+    lines = terminal(100, lambda: print_result(found))
+    assert any("macro f1" in line for line in lines) and "0.812" in row_of(lines, found.best)
+    assert max(map(len, terminal(80, lambda: print_result(found)))) <= 80
 
 
 RUNS = (
@@ -259,6 +350,15 @@ def test_runs_stand_on_one_line_each_however_narrow_it_is(terminal, width):
     assert lines[2].split() == ["b", "not", "finished"] and lines[3].split() == ["c", "damaged"]
     assert ("mobilenet_v2-lr0.001" in lines[1]) == (width == 200)
     assert "c is damaged: summary.json cannot be read (cut short)." in " ".join(lines[4:])
+
+
+def test_shared_test_images_of_a_run_are_said(terminal):
+    shared = dataclasses.replace(RUNS[0], test=Headline(0.927, (0.893, 0.951)), test_images=600, contaminated=283)
+    said = "a/flowers-0123456789: 283 of its 600 test images are also training images; its test is on the other 317."
+    assert said in " ".join(terminal(80, lambda: print_runs([shared])))
+    lines = terminal(80, lambda: print_runs([dataclasses.replace(shared, test=None, contaminated=600)]))
+    assert "all its test images are also training images, so they say nothing" in " ".join(lines)
+    assert max(map(len, lines)) <= 80
 
 
 def test_columns_that_fit_stay_in_their_order(terminal):

@@ -406,9 +406,8 @@ def _notes(summary: Summary) -> Iterator[str]:
     from headstart.evaluation import headline
     from headstart.report import folds
 
-    clean = headline.clean_of(summary, summary.best)
-    if clean:
-        yield headline.shared_in_words(clean)
+    if summary.clean:
+        yield f"Test: without the {summary.clean[0].contaminated:,} test images that are also training images."
     scored = headline.scored_in_words(summary)
     if scored or summary.optimism:
         yield f"{summary.optimism.sentence if summary.optimism else ''} {scored}".strip()

@@ -10,7 +10,7 @@ import yaml
 from headstart.classifier import bundle, card
 from headstart.classifier.card import NetworkFacts
 from headstart.classifier.metadata import block, quoted
-from headstart.evaluation.evidence import Calibration, CalibrationScores, LabelDoubts, Unknown
+from headstart.evaluation.evidence import Calibration, CalibrationScores, CleanTest, LabelDoubts, Unknown
 from headstart.evaluation.metrics import evaluate
 from headstart.evaluation.operating import Cost
 
@@ -89,6 +89,29 @@ def test_the_words_say_the_numbers(info):
     assert "answers `unknown`" in body
     for command in re.findall(r"^headstart (\w+)", body, re.MULTILINE):
         assert command in ("predict", "doctor", "run")
+
+
+def test_shared_test_images_do_not_count(info):
+    clean = CleanTest("it", 30, 12, 15, 15 / 18, (0.608, 0.942))
+    head, body = metadata(card.text(info, facts(clean=clean)))
+    words = "On 18 test images that played no part in its making it was right in 83.3 % (95 % interval 60.8 to 94.2). "
+    assert f"{words}12 of the 30 test images are also training images and do not count here." in body
+    assert "12 of 30 test images (40 %) are also training images; on the other 18: 83.3 %." in body
+    assert "30 given for the test, 12 of which were learned from too" in body
+    assert "looks better than it is: of 30 it classified 90.0 % right" in body and "sealed" not in body
+    [metric] = head["model-index"][0]["results"][0]["metrics"]
+    assert (metric["type"], metric["value"]) == ("accuracy", pytest.approx(15 / 18))
+    assert head["metrics"] == ["accuracy"]
+    assert "without test images that are also training images" in metric["name"]
+
+
+def test_where_all_test_images_are_shared_the_validation_leads(info):
+    clean = CleanTest("it", 30, 30, 0, None, None)
+    head, body = metadata(card.text(info, facts(clean=clean, validated="5-fold cross-validation says 81.0 %.")))
+    said = "so they say nothing about new ones. 5-fold cross-validation says 81.0 %."
+    assert f"All 30 test images are also training images, {said}" in body
+    assert "played no part" not in body
+    assert "model-index" not in head and "metrics" not in head
 
 
 def test_the_table_has_a_row_per_class_and_as_many_cells(info):

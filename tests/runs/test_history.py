@@ -50,6 +50,21 @@ def test_the_headline_is_that_of_the_summary(tmp_path):
     assert row.finished == "2026-01-02T05:30:00+00:00"
 
 
+def test_the_headline_is_less_what_choosing_adds_and_without_shared_test_images(tmp_path):
+    now = {"protocol": {"score_epoch": "last"}, "optimism": {"selection": 0.01}}
+    clean = {"candidate": "large", "images": 60, "contaminated": 20, "accuracy": 0.8, "ci95": [0.6, 0.9]}
+    other = {**clean, "candidate": "small", "accuracy": 0.1}
+    make_run(tmp_path / "run", summary={**SUMMARY, **now, "clean": [other, clean], "recommended": "average"})
+    [row] = find_runs(tmp_path)
+    assert row.validation == Headline(0.84, pytest.approx((0.79, 0.89)))
+    assert (row.test, row.test_images, row.contaminated) == (Headline(0.8, (0.6, 0.9)), 60, 20)
+    assert row.recommended == "average"
+    none = {**clean, "contaminated": 60, "accuracy": None, "ci95": None}
+    make_run(tmp_path / "run2", summary={**SUMMARY, "protocol": {"score_epoch": "best"}, **{"clean": [none]}})
+    [row] = [one for one in find_runs(tmp_path) if one.name == "run2"]
+    assert (row.test, row.contaminated, row.validation.accuracy) == (None, 60, 0.85)
+
+
 def test_the_newest_stands_first_and_those_without_a_log_last(tmp_path):
     for name, hour in (("b", 3), ("a", 3), ("new", 9), ("old", 1)):
         make_run(tmp_path / name, hour=hour)

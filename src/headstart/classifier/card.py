@@ -75,36 +75,40 @@ def _metadata(info: ClassifierInfo, facts: CardFacts) -> dict[str, Value]:
     licence: dict[str, Value] = (
         {"license": known} if known else {"license": "other", "license_name": " + ".join(licences)}
     )
+    measured = list(_measured(facts))
+    results: dict[str, Value] = {
+        "metrics": [kind for kind, _, _ in measured],
+        "model-index": [{"name": info.provenance.candidate, "results": [_results(facts.data, measured)]}],
+    }
     return {
         **licence,
         "library_name": "headstart",
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "headstart", "openvino", *(one.name for one in facts.networks)],
         "base_model": [one.name for one in facts.networks],
-        "metrics": ["accuracy", "balanced_accuracy", "f1"],
-        "model-index": [{"name": info.provenance.candidate, "results": [_results(facts)]}],
+        **(results if measured else {}),
     }
 
 
-def _results(facts: CardFacts) -> Value:
+def _measured(facts: CardFacts) -> Iterator[tuple[str, float, str]]:
+    """Yield kind, value and name of what was measured on test images that were not learned from."""
     test, figure = facts.test, figure_of(facts.test, facts.clean)
-    values: list[tuple[str, float | None, str]] = [
-        ("accuracy", figure.accuracy if figure else None, _name_of(facts.clean)),
-        ("balanced_accuracy", test.balanced_accuracy, "Test accuracy, all classes counted alike"),
-        ("f1", test.averages.macro.f1, "Test F1, mean over the classes"),
-    ]
     if facts.clean:
-        # of these, only figures with the shared images are known: they would flatter
-        del values[1:]
+        if figure:
+            yield "accuracy", figure.accuracy, "Test accuracy, without test images that are also training images"
+        return
+    yield "accuracy", test.accuracy, "Test accuracy"
+    yield "balanced_accuracy", test.balanced_accuracy, "Test accuracy, all classes counted alike"
+    if test.averages.macro.f1 is not None:
+        yield "f1", test.averages.macro.f1, "Test F1, mean over the classes"
+
+
+def _results(data: str, measured: Sequence[tuple[str, float, str]]) -> Value:
     return {
         "task": {"type": "image-classification", "name": "Image classification"},
-        "dataset": {"type": "imagefolder", "name": facts.data, "split": "test"},
-        "metrics": [{"type": kind, "value": value, "name": name} for kind, value, name in values if value is not None],
+        "dataset": {"type": "imagefolder", "name": data, "split": "test"},
+        "metrics": [{"type": kind, "value": value, "name": name} for kind, value, name in measured],
     }
-
-
-def _name_of(clean: CleanTest | None) -> str:
-    return "Test accuracy, without test images that are also training images" if clean else "Test accuracy"
 
 
 def _what(info: ClassifierInfo, facts: CardFacts) -> str:

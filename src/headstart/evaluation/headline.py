@@ -86,14 +86,14 @@ def lowered_values(values: FoldValues, by: float) -> FoldValues:
 
 
 def scored_in_words(summary: Summary) -> str:
-    """Return what has to be known of accuracies on images held back: by how much they are lowered, or what flatters."""
+    """Return what has to be known of accuracies on images held back, as a sentence that follows ``optimism.sentence``.
+
+    By how much they are lowered; or, where folds are scored at their best epochs, that this flatters; or nothing.
+    """
     by = shift(summary)
-    if by and summary.optimism:
+    if by:
         points = "less than 0.1" if by < 0.0005 else f"{100 * by:.1f}"
-        return (
-            f"Accuracies on images held back are shown lower by {points} points for having been chosen as the best of "
-            f"{summary.optimism.candidates:,}: the same for all, so that the order stays."
-        )
+        return f"So all accuracies on images held back are shown less {points} points; the order stays."
     if summary.protocol.score_epoch == "best" and _several_epochs(summary):
         # studies of earlier versions scored every run so, whatever a report did
         as_published = ", as the report did" if summary.protocol.choose_by else ""
