@@ -13,6 +13,7 @@ from headstart import api
 from headstart.api import Result, Settings
 from headstart.data.images import ImageRow
 from headstart.data.split import Round
+from headstart.evaluation.choosing import Measure
 from headstart.evaluation.ranking import best_first
 from headstart.progress import Progress
 from headstart.recipe import Protocol
@@ -88,25 +89,29 @@ def made_case(tmp_path):
         nothing = np.zeros(0, np.int64)
         parts = Parts(tuple(rows), labels, np.arange(len(labels)), nothing, nothing, tuple(rounds))
         network = SimpleNamespace(name="made", views=(), learner="heads", candidates=tuple(candidates))
-        goal = Goal(len(classes), protocol.monitor)
+        goal = Goal(len(classes), Measure(protocol.choose_by))
         learner = HeadLearner(network, np.float32(features), Copies(parts, (), 0), goal, frozen=1000)
         place = SimpleNamespace(jobs=Jobs(tmp_path / "jobs", f"case {next(numbers)}"), progress=Listener())
-        judged = judge([SimpleNamespace(network=network, learner=learner, reason=None)], parts, protocol.seed, place)
-        results = [candidate_result(one, len(classes)) for one in judged]
+        judged = judge([SimpleNamespace(network=network, learner=learner, reason=None)], parts, protocol, place)
+        plan = SimpleNamespace(
+            recipe=SimpleNamespace(protocol=protocol),
+            splits=SimpleNamespace(kind=protocol.kind, folds=protocol.folds),
+            table=SimpleNamespace(classes=classes),
+            measure=goal.measure,
+        )
+        results = [candidate_result(one, plan, parts) for one in judged]
+        ranked = best_first(results, protocol.choose_by)[:finalists]
         return Case(
-            plan=SimpleNamespace(
-                recipe=SimpleNamespace(protocol=protocol),
-                splits=SimpleNamespace(kind=protocol.kind),
-                table=SimpleNamespace(classes=classes),
-            ),
+            plan=plan,
             parts=parts,
             preparation=None,
             judged=judged,
             results=results,
             finals=(),
             opened=None,
-            ranked=best_first(results, protocol.monitor)[:finalists],
+            ranked=ranked,
             place=place,
+            kept=ranked[0].id,
         )
 
     return make
@@ -139,7 +144,7 @@ def opened_case(made_case):
         case = made_case(features, truth if labels is None else labels, candidates, **settings)
         judged = case.judged_of(case.best)
         epochs = judged.candidate.train.epochs
-        job = final_job(judged.candidate, case.parts.train, epochs, 0)
+        job = final_job(judged.candidate, case.parts.train, epochs, case.protocol)
         [trained] = judged.learner.train("finals", [job], case.place.jobs, case.place.progress)
         final = Final(judged, epochs, trained.fits[0], 0.0)
         features, truth = noisy(3000, 9, values)

@@ -1,4 +1,4 @@
-"""Test accuracy with and without leaked images, counted by hand."""
+"""Test images that are also training images: who they are, and what is right without them, counted by hand."""
 
 from types import SimpleNamespace
 
@@ -8,50 +8,63 @@ from statsmodels.stats.proportion import proportion_confint
 
 from headstart.data.audit import Leak
 from headstart.data.table import NearGroup
-from headstart.study.leaks import leak_effect
+from headstart.study.leaks import clean_tests, contaminated, leak_effect
 
 PATHS = tuple(f"test/{number}.png" for number in range(10))
 LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
 GUESSES = np.array([0, 0, 0, 1, 1, 1, 1, 1, 0, 0])
 
 
-def case_with(*leaks, near=()):
-    block = SimpleNamespace(paths=PATHS, labels=LABELS, probabilities=np.eye(2)[GUESSES])
-    return SimpleNamespace(
-        best="winner",
-        plan=SimpleNamespace(audit=SimpleNamespace(leaks=leaks), table=SimpleNamespace(near=near)),
-        test_of={"winner": block}.__getitem__,
-    )
+def leaked(*leaks, near=()):
+    """Return the numbers of the test images that are contaminated."""
+    plan = SimpleNamespace(audit=SimpleNamespace(leaks=leaks), table=SimpleNamespace(near=near))
+    parts = SimpleNamespace(test=np.arange(10), paths=lambda rows: tuple(PATHS[row] for row in rows))
+    found = contaminated(plan, parts)
+    assert found.shape == (10,)
+    return np.flatnonzero(found).tolist()
 
 
-def test_leaked_images_are_left_out():
-    effect = leak_effect(
-        case_with(
-            Leak("exact", ("test/0.png", "train/a.png"), ("train", "test")),
-            Leak("near", ("test/0.png", "test/1.png", "train/a.png"), ("train", "test")),
-            Leak("near", ("test/5.png", "validation/b.png"), ("validation", "test")),
-            Leak("exact", ("train/c.png", "validation/c.png"), ("train", "validation")),
-        )
-    )
-    assert (effect.candidate, effect.leaked) == ("winner", 3)
-    assert (effect.accuracy, effect.accuracy_without) == (0.6, pytest.approx(3 / 7))
-    assert effect.accuracy_without_ci95 == pytest.approx(proportion_confint(3, 7, method="wilson"))
+def block(name, guesses):
+    return SimpleNamespace(candidate=name, labels=LABELS, probabilities=np.eye(2)[guesses])
 
 
-@pytest.mark.parametrize("leaks", [(), (Leak("exact", ("train/c.png", "validation/c.png"), ("train", "validation")),)])
-def test_without_leaked_test_images_there_is_no_effect(leaks):
-    assert leak_effect(case_with(*leaks)) is None
-
-
-def test_where_every_test_image_leaked_nothing_is_left_to_judge():
-    effect = leak_effect(case_with(Leak("near", (*PATHS, "train/a.png"), ("train", "test"))))
-    assert (effect.leaked, effect.accuracy) == (10, 0.6)
-    assert effect.accuracy_without is effect.accuracy_without_ci95 is None
+def test_test_images_with_an_equal_or_near_one_to_learn_from_are_contaminated():
+    assert leaked(
+        Leak("exact", ("test/0.png", "train/a.png"), ("train", "test")),
+        Leak("near", ("test/0.png", "test/1.png", "train/a.png"), ("train", "test")),
+        Leak("near", ("test/5.png", "validation/b.png"), ("validation", "test")),
+        Leak("exact", ("train/c.png", "validation/c.png"), ("train", "validation")),
+    ) == [0, 1, 5]
+    assert leaked() == []
 
 
 def test_chains_too_long_to_be_joined_do_not_count():
     chain = ("test/0.png", "test/1.png", "test/2.png", "train/a.png")
     leaks = (Leak("near", chain, ("train", "test")), Leak("exact", ("test/1.png", "train/b.png"), ("train", "test")))
-    assert leak_effect(case_with(*leaks)).leaked == 3
-    assert leak_effect(case_with(*leaks, near=(NearGroup(chain, joined=True),))).leaked == 3
-    assert leak_effect(case_with(*leaks, near=(NearGroup(chain, joined=False),))).leaked == 1
+    assert leaked(*leaks) == [0, 1, 2]
+    assert leaked(*leaks, near=(NearGroup(chain, joined=True),)) == [0, 1, 2]
+    assert leaked(*leaks, near=(NearGroup(chain, joined=False),)) == [1]
+
+
+def test_every_finalist_is_judged_on_the_others():
+    blocks = [block("winner", GUESSES), block("other", LABELS)]
+    first, second = clean_tests(blocks, np.isin(np.arange(10), [0, 1, 5]))
+    assert (first.candidate, first.images, first.contaminated, first.right) == ("winner", 10, 3, 3)
+    assert first.accuracy == pytest.approx(3 / 7)
+    assert first.ci95 == pytest.approx(proportion_confint(3, 7, method="wilson"))
+    assert (second.candidate, second.right, second.accuracy) == ("other", 7, 1.0)
+    effect = leak_effect(first, 0.6)
+    assert (effect.candidate, effect.leaked, effect.accuracy) == ("winner", 3, 0.6)
+    assert (effect.accuracy_without, effect.accuracy_without_ci95) == (first.accuracy, first.ci95)
+
+
+def test_without_contaminated_images_nothing_is_said():
+    assert clean_tests([block("winner", GUESSES)], np.zeros(10, bool)) == ()
+    assert leak_effect(None, 0.6) is None
+
+
+def test_where_every_test_image_is_contaminated_nothing_is_left_to_judge():
+    [only] = clean_tests([block("winner", GUESSES)], np.ones(10, bool))
+    assert (only.contaminated, only.right) == (10, 0)
+    assert only.accuracy is only.ci95 is None
+    assert leak_effect(only, 0.6).accuracy_without is None

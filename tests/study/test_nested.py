@@ -68,7 +68,7 @@ def test_inner_folds_validate_in_turn(case):
 
 
 def test_the_choice_and_its_accuracy_are_those_of_a_plain_loop(case):
-    """The same by hand: the best mean over the inner folds, trained for the mean of their best epochs."""
+    """The same by hand: the best mean over the inner folds, trained by the same procedure on all of them."""
     from headstart.study.judge import final_job, round_jobs
 
     result, learner = nested(case), case.judged[0].learner
@@ -76,13 +76,13 @@ def test_the_choice_and_its_accuracy_are_those_of_a_plain_loop(case):
     for outer, chosen, accuracy in zip(case.parts.rounds, result.chosen, result.accuracy.folds, strict=True):
         rounds = inner_rounds(case.parts.rounds, outer)
         fits = [
-            one.fits[0] for one in learner.train("by hand", round_jobs(ours, rounds, 0), place.jobs, place.progress)
+            one.fits[0]
+            for one in learner.train("by hand", round_jobs(ours, rounds, case.protocol), place.jobs, place.progress)
         ]
         values = [cross_validation(fits[at :: len(ours)]) for at in range(len(ours))]
         best = min(range(len(ours)), key=lambda at: (-values[at].accuracy.mean, values[at].loss.mean))
         assert ours[best].id == chosen
-        epochs = int(np.floor(np.mean(values[best].best_epochs) + 0.5))
-        job = final_job(ours[best], outer.train, epochs, 0)
+        job = final_job(ours[best], outer.train, 12, case.protocol)
         [trained] = learner.train(f"by hand {outer.fold}", [job], place.jobs, place.progress)
         logits = learner.logits(ours[best], trained.fits[0], outer.validation)
         assert accuracy == np.mean(logits.argmax(axis=1) == case.parts.labels[outer.validation])
@@ -91,10 +91,11 @@ def test_the_choice_and_its_accuracy_are_those_of_a_plain_loop(case):
 
 
 def test_labels_of_chance_give_chance_while_the_best_looks_better(made_case):
+    """Scored at their best epochs, folds flatter most; nested, the same choice has nothing to show."""
     shown, true = [], []
     for seed in range(8):
         features, labels = clusters(90, apart=0.0, seed=seed)
-        case = made_case(features, labels, candidates(epochs=30), folds=3, nested=True)
+        case = made_case(features, labels, candidates(epochs=30), folds=3, nested=True, score_epoch="best")
         shown.append(case.ranked[0].cv.accuracy.mean)
         true.append(nested(case).accuracy.mean)
     assert np.mean(shown) > 0.39
@@ -137,11 +138,11 @@ def test_the_next_best_stands_in_where_only_the_last_training_fails(case, monkey
     assert broken not in nested(case).chosen
 
 
-def test_solved_heads_repeats_and_the_loss_as_monitor(made_case):
+def test_solved_heads_repeats_and_the_loss_as_measure(made_case):
     features, labels = clusters(45, apart=0.5, inputs=4)
     solved = Candidate("made", "solved", head=Head(output="logistic"))
     case = made_case(
-        features, labels, [solved, *candidates(4, (0.1,))], folds=3, repeats=2, nested=True, monitor="loss"
+        features, labels, [solved, *candidates(4, (0.1,))], folds=3, repeats=2, nested=True, choose_by="loss"
     )
     result = nested(case)
     assert len(result.accuracy.folds) == 3

@@ -49,8 +49,8 @@ class Copies:
             groups_of_class = np.unique(order[mine])
             count = min(max(1, round(share * len(groups_of_class))), len(groups_of_class) - 1)
             chosen |= np.isin(order, groups_of_class[:count])
-        left = labels[~chosen]
-        chosen &= np.isin(labels, left)
+        emptied = chosen & ~np.isin(labels, labels[~chosen])
+        chosen &= ~np.isin(order, order[emptied])
         return rows[~chosen], rows[chosen]
 
     @property
