@@ -50,11 +50,11 @@ def small(finished, photographs, tmp_path_factory):
     Their random weights count as pretrained ones: controls are never combined.
     """
     cases, gather = [], study.gather
-    settings = dataclasses.replace(finished.settings, backbones=BOTH, finals="all", combine=True)
+    settings = dataclasses.replace(finished.settings, backbones=BOTH, finals="all", combine=True, logistic=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(finished.cache))
         patch.setattr(Candidate, "is_control", property(lambda self: False))
-        patch.setattr(study, "gather", lambda case: cases.append(case) or gather(case))
+        patch.setattr(study, "gather", lambda case, *more: cases.append(case) or gather(case, *more))
         result = api.compare(photographs, settings, out=tmp_path_factory.mktemp("combinations") / "run")
         yield SimpleNamespace(case=cases[0], folder=RunFolder(result.folder), summary=result.summary)
 
@@ -193,11 +193,12 @@ def test_all_is_found_again_and_the_same(case, small, monkeypatch):
     assert combinations(case) == small.summary.combinations
 
 
-def test_only_the_average_without_being_asked(case):
+def test_nothing_is_combined_without_being_asked(case, monkeypatch):
+    monkeypatch.setattr("headstart.study.combinations.answers_of", lambda *_: pytest.fail("nobody asked"))
     recipe = case.plan.recipe
     protocol = dataclasses.replace(recipe.protocol, combinations=False)
     plan = dataclasses.replace(case.plan, recipe=dataclasses.replace(recipe, protocol=protocol))
-    assert [one.kind for one in combinations(dataclasses.replace(case, plan=plan))] == [AVERAGE]
+    assert combinations(dataclasses.replace(case, plan=plan)) == ()
 
 
 def test_one_finalist_has_nothing_to_be_combined_with(case):
@@ -247,13 +248,14 @@ def weak(case):
 @pytest.mark.parametrize(
     ("test_right", "folds_right", "recommended", "words"),
     [
-        (1.0, 1.1, True, "Better in both, and on the test images by more than chance explains: recommended where"),
-        (1.0, 0.0, False, "Better on the test images by more than chance explains, but not in both: not recommended"),
-        (0.0, 1.1, False, "Worse on the test images by more than chance explains: not recommended"),
-        (1 / 3, 1.1, False, "Chance alone can explain the difference on the test images: not recommended"),
+        (1.0, 1.1, True, "It is the one to take: combinations were asked for, and it does best on images held back."),
+        (1 / 3, 1.1, True, "It is the one to take: combinations were asked for, and it does best on images held back."),
+        (1.0, 0.0, False, "Better on the test images by more than chance explains, but not the best on images held "),
+        (0.0, 1.1, False, "Worse on the test images by more than chance explains."),
+        (1 / 3, 0.0, False, "Chance alone can explain the difference on the test images."),
     ],
 )
-def test_only_what_is_better_twice_is_recommended(weak, monkeypatch, test_right, folds_right, recommended, words):
+def test_what_is_better_out_of_fold_is_recommended(weak, monkeypatch, test_right, folds_right, recommended, words):
     images = len(weak.parts.test)
     answers = planted(
         weak, test_right=round(test_right * images), folds_right=folds_right, members=("mobilenet-lr0.01", weak.best)
@@ -265,6 +267,26 @@ def test_only_what_is_better_twice_is_recommended(weak, monkeypatch, test_right,
     assert f"{100 * one.test.accuracy:.1f} % of the test images right" in one.sentence
     assert "7.5 million parameters (against" in one.sentence
     assert one.sentence.endswith("and every image goes through 2 networks.")
+
+
+def test_only_the_best_out_of_fold_is_recommended(case, monkeypatch):
+    """On the test images the second would be better: they have no say."""
+    images = len(case.parts.test)
+    shares = {AVERAGE: (images // 2, 1.1), JOINED: (images, 0.99), FLIP: (images, 0.5)}
+
+    def plant(case, kind):
+        test_right, folds_right = shares[kind]
+        one = planted(case, test_right=test_right, folds_right=folds_right, members=(case.best,))
+        return dataclasses.replace(one, kind=kind)
+
+    block = case.test_of(case.best)
+    half = dataclasses.replace(block, probabilities=plant(case, AVERAGE).test)
+    blocks = tuple(half if one is block else one for one in case.opened.blocks)
+    other = dataclasses.replace(case, opened=dataclasses.replace(case.opened, blocks=blocks))
+    monkeypatch.setattr("headstart.study.combinations.answers_of", plant)
+    found = {one.kind: one for one in combinations(other)}
+    assert [kind for kind, one in found.items() if one.recommended] == [AVERAGE]
+    assert found[JOINED].comparison.verdict == "b" and found[AVERAGE].cross_validated == 1.0
 
 
 @pytest.mark.parametrize(
@@ -307,7 +329,7 @@ def check_temperature(case, kind, temperature):
 def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind):
     one = found(small, kind)
     save_combination(case, one)
-    classifier = predict.load(small.folder.combination)
+    classifier = predict.load(small.folder.classifier)
     files = [photographs / case.parts.rows[position].path for position in case.parts.test]
     logits = classifier.outputs(files).logits
     expected = answers_of(case, kind).test
@@ -320,18 +342,31 @@ def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind)
     provenance = classifier.info.provenance
     assert provenance.candidate == f"{kind}: {' + '.join(one.members)}"
     assert provenance.test_accuracy == one.test.accuracy
-    with np.load(small.folder.combination / "weights.npz") as arrays:
+    with np.load(small.folder.classifier / "weights.npz") as arrays:
         # running means and variances among them are weights too
         assert sum(array.size for array in arrays.values()) == one.parameters
 
 
-def test_the_best_of_the_recommended_is_saved(case, small, monkeypatch):
-    several = [dataclasses.replace(one, recommended=one.kind != FLIP) for one in small.summary.combinations]
-    saved, expected = [], max(several[:2], key=lambda one: one.cross_validated)
+def test_the_recommended_one_is_saved(case, small, monkeypatch):
+    several = [dataclasses.replace(one, recommended=one.kind == JOINED) for one in small.summary.combinations]
+    saved, expected = [], several[1]
     monkeypatch.setattr("headstart.study.combined.save_combination", lambda _, one: saved.append(one))
     assert save_recommended(case, several) is expected
     assert save_recommended(case, [dataclasses.replace(one, recommended=False) for one in several]) is None
     assert saved == [expected]
+
+
+def test_what_is_recommended_is_the_classifier(small):
+    """A combination where one does best out of fold, else a candidate: there is one recommendation."""
+    summary, classifier = small.summary, predict.load(small.folder.classifier)
+    best = max(summary.combinations, key=lambda one: one.cross_validated)
+    [alone] = [one.cv.accuracy.mean for one in summary.candidates if one.id == summary.best]
+    wanted = [one for one in summary.combinations if one.recommended]
+    assert wanted == ([best] if best.cross_validated > alone and best.comparison.verdict != "a" else [])
+    kept = summary.recommended
+    assert kept == (wanted[0].id if wanted else summary.best)
+    name = f"{best.kind}: {' + '.join(best.members)}" if wanted else summary.best
+    assert classifier.info.provenance.candidate == name
 
 
 def test_a_classifier_that_cannot_be_saved_is_said(case, small, monkeypatch):

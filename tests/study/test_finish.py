@@ -59,6 +59,7 @@ def test_verdict_and_recommendation_are_about_the_finalists(summary):
     assert summary.recommended in {final.candidate for final in summary.finals}
     tested = sum(map(sum, summary.test.confusion_matrix))
     assert f" of {tested} sealed test images right" in summary.verdict
+    assert summary.baseline.informative
     assert summary.recommendation.endswith(".")
     assert set(summary.estimands) == {"cv", "test", "bootstrap", "difference"}
     assert f"the {tested} test images" in summary.estimands["test"]
@@ -93,7 +94,10 @@ def test_shuffled_labels_give_chance_and_no_better_verdict(tmp_path, monkeypatch
     assert low < 1 / 3 < high
     # a head that is surer of its guesses does have a higher loss; nobody is right more often
     assert {row.verdict for row in summary.comparison if row.measure != "loss"} <= {"undecided", "equal"}
-    assert "was not shown to beat always naming the commonest class" in summary.verdict
+    assert "was not shown to tell the classes apart" in summary.verdict
+    assert not summary.baseline.informative and summary.baseline.decidable
+    expected = summary.expected_test
+    assert expected.low <= summary.test.accuracy <= expected.high
     assert "best" not in summary.verdict and "better" not in summary.verdict
     assert summary.recommended == summary.best
     assert summary.recommendation.startswith("None is worth taking yet")

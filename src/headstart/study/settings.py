@@ -51,6 +51,7 @@ OPTION_OF_KEY = {
     "train.": "--",
     "protocol.test_fraction": "--test-fraction",
     "protocol.choose_by": "--choose-by",
+    "in protocol.decide": "with --cost",
     "protocol.": "--",
     "data.min_images_per_class": "--min-images-per-class",
     "data.": "--",
