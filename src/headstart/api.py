@@ -6,14 +6,14 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headstart import storage
 from headstart.errors import UsageError, did_you_mean
 from headstart.evaluation.summary import Summary
 from headstart.progress import SILENT, Progress
-from headstart.recipe import Candidate, Optimizer, Protocol, Recipe, Training, check
+from headstart.recipe import Candidate, Head, Optimizer, Protocol, Recipe, Schedule, Training, check
 from headstart.recipe.reader import Draft, read
 from headstart.study.layers import CandidateLayers, candidate_layers
 from headstart.study.networks import network_problems, resolved
@@ -163,30 +163,40 @@ def run(
     return execute(plan, out=out, fresh=fresh, progress=progress)
 
 
-def demo(*, out: str | Path | None = None, fresh: bool = False, progress: Progress = SILENT) -> Result:
+def demo(
+    *, out: str | Path | None = None, seed: int = 0, fresh: bool = False, progress: Progress = SILENT
+) -> Result:
     """Run the main job on scikit-learn's handwritten digits: a small CNN from scratch against a random MobileNet."""
     from headstart.data.samples import digits_table
 
-    plan = make_plan(digits_table(), demo_recipe(), weights_dir=None, folds_asked=False)
+    plan = make_plan(digits_table(), demo_recipe(seed), weights_dir=None, folds_asked=False)
     return execute(plan, out=out, fresh=fresh, progress=progress)
 
 
-def demo_recipe() -> Recipe:
-    """Return the recipe of ``demo``: two rates of each network, five folds."""
+def demo_recipe(seed: int = 0) -> Recipe:
+    """Return the recipe of ``demo``: two rates of the small network, two heads of the control, five folds."""
     small = [
         Candidate(
             "small_cnn",
             weights="random",
             image_size=8,
-            train=Training(12, batch_size=64, optimizer=Optimizer("adam", rate), trainable="all"),
+            train=Training(
+                12,
+                batch_size=64,
+                optimizer=Optimizer("adam", rate),
+                schedule=Schedule("cosine"),
+                trainable="all",
+                average=0.2,
+            ),
         )
-        for rate in (3e-3, 1e-3)
+        for rate in (1e-2, 3e-3)
     ]
-    control = [
-        Candidate("mobilenet", weights="random", image_size=32, train=Training(30, optimizer=Optimizer("adam", rate)))
-        for rate in (1e-2, 1e-3)
+    control = Candidate("mobilenet", weights="random", image_size=32)
+    heads = [
+        replace(control, train=Training(30, optimizer=Optimizer("adam", 3e-3), schedule=Schedule("cosine"))),
+        replace(control, head=Head(output="logistic")),
     ]
-    return Recipe(candidates=(*small, *control), protocol=Protocol())
+    return Recipe(candidates=(*small, *heads), protocol=Protocol(seed=seed))
 
 
 def execute(plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progress) -> Result:

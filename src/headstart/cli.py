@@ -41,9 +41,10 @@ def app() -> None:
 
 
 @app.command()
+@click.option("--seed", default=0, show_default=True, help="Decides splits, initial weights and order.")
 @options.run_folder
 @options.talk
-def demo(out: Path | None, fresh: bool, as_json: bool, quiet: bool) -> None:
+def demo(seed: int, out: Path | None, fresh: bool, as_json: bool, quiet: bool) -> None:
     """Run the whole of headstart on embedded handwritten digits: no network, no weights, under two minutes.
 
     Example: headstart demo --out runs/demo
@@ -51,7 +52,7 @@ def demo(out: Path | None, fresh: bool, as_json: bool, quiet: bool) -> None:
     from headstart import api
 
     progress = _progress(quiet or as_json)
-    result = api.demo(out=out, fresh=fresh, progress=progress)
+    result = api.demo(out=out, seed=seed, fresh=fresh, progress=progress)
     _show_result(result, as_json=as_json, quiet=quiet)
 
 
