@@ -36,7 +36,8 @@ def main() -> None:
     parser.add_argument("--backbones", default="mobilenet")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/memory.json"))
     given = parser.parse_args()
-    common = [given.photos, "--weights-dir", given.weights_dir, "--backbones", given.backbones, "--learning-rates"]
+    common = [given.photos, "--weights-dir", given.weights_dir, "--backbones", given.backbones]
+    common += ["--no-logistic", "--learning-rates"]
     with tempfile.TemporaryDirectory() as name:
         results = {
             "3 rates, features computed": peak_megabytes([*common, FEW], Path(name), "first"),

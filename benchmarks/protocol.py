@@ -117,11 +117,11 @@ class Bench:
         candidates = [
             Candidate(self.backbone.name, train=Training(EPOCHS, BATCH, Optimizer("adam", rate))) for rate in RATES
         ]
-        rounds = [round_job(one, fold, 0) for one in candidates for fold in self.splits.rounds]
-        finals = [final_job(one, self.splits.train, EPOCHS, 0) for one in candidates]
-        goal = {"classes": len(self.table.classes), "monitor": "accuracy"}
-        return seconds(lambda: (train_bank(features, self.labels, rounds, **goal),
-                                train_bank(features, self.labels, finals, **goal)))  # fmt: skip
+        rounds = [round_job(one, fold, Protocol()) for one in candidates for fold in self.splits.rounds]
+        finals = [final_job(one, self.splits.train, EPOCHS, Protocol()) for one in candidates]
+        classes = len(self.table.classes)
+        return seconds(lambda: (train_bank(features, self.labels, rounds, classes=classes),
+                                train_bank(features, self.labels, finals, classes=classes)))  # fmt: skip
 
     def plain_keras(self) -> tuple[float, int]:
         """Return the seconds of one epoch of ``fit`` with validation on one fold, and the images it passes."""

@@ -122,7 +122,7 @@ class Bench:
 
     def fit(self, tuner: FineTuner, features: np.ndarray, epochs: int) -> Fit:
         """Train from the cut."""
-        return tuner.fit(features, self.labels, self.job(epochs), monitor="loss")
+        return tuner.fit(features, self.labels, self.job(epochs))
 
     def epoch(self, tuner: FineTuner, features: np.ndarray) -> float:
         """Return the seconds of one epoch: what a third and a fourth add, without start and final scores."""

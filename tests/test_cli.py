@@ -46,6 +46,9 @@ BAD_OPTIONS = [
     (["--backbones", "mobilenet:random", "--folds", "3", "--holdout", "0.2"], 2, "exclude each other"),
     (["--backbones", "mobilenet:random", "--optimizer", "adamm"], 2, "Did you mean 'adam'"),
     (["--backbones", "mobilenet:random", "--momentum", "0.9"], 2, "--momentum belongs to sgd"),
+    (["--backbones", "mobilenet:random", "--choose-by", "f1"], 2, "--choose-by must be one of accuracy, balanced"),
+    (["--backbones", "mobilenet:random", "--choose-by", "cost"], 2, "needs costs of errors. Give some with --cost"),
+    (["--backbones", "mobilenet:random", "--budget", "10"], 2, "must be a time, such as 90s, 10m or 1.5h"),
     (
         ["--backbones", "mobilenet:random", "--min-images-per-class", "20"],
         1,
@@ -67,6 +70,20 @@ def test_bad_options_say_so_in_one_line_and_write_nothing(headstart, photos, tmp
     assert len([line for line in error.splitlines() if line.startswith("Error")]) == 1
     assert out == ""
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "value"),
+    [
+        (["--budget", "90s"], "budget", 90), (["--budget", "10m"], "budget", 600), ([], "budget", 0),
+        (["--budget", "1.5h"], "budget", 5400), ([], "choose_by", "accuracy"), (["--choose-by", "auc"], "choose_by", "auc"),
+        (["--monitor", "loss"], "choose_by", "loss"), ([], "schedule", "cosine"), ([], "learning_rates", ()),
+        ([], "logistic", True), (["--no-logistic"], "logistic", False), (["--pool"], "pool", True),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_typed_reaches_the_settings(photos, typed, name, value):
+    assert cli.app.commands["compare"].make_context("compare", [str(photos), *typed]).params[name] == value
 
 
 @pytest.fixture

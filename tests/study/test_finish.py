@@ -13,7 +13,7 @@ from headstart.api import Settings
 from headstart.evaluation.evidence import Evidence
 from headstart.evaluation.summary import Summary
 from headstart.runs.folder import RunFolder
-from headstart.study.finish import count_alike
+from headstart.study.finish import baseline_of, count_alike
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,77 @@ def test_images_that_share_a_group_are_counted():
     assert count_alike(parts, np.arange(7)) == 4
     assert count_alike(parts, np.array([0, 1, 2, 4, 6])) == 0
     assert count_alike(parts, np.array([2, 3, 4])) == 2
+
+
+def baseline(labels, answers, *, train=None, out_of_fold=None, candidates=1, classes=None):
+    """Return the baseline of answers to test images; without more, training images and answers are the same."""
+    labels, answers = np.asarray(labels), np.asarray(answers)
+    classes = classes or labels.max() + 1
+    seen, said = out_of_fold or (labels, answers)
+    case = SimpleNamespace(
+        classes="abcdef"[:classes],
+        best="best",
+        parts=SimpleNamespace(labels=np.asarray(labels if train is None else train), train=slice(None)),
+        protocol=SimpleNamespace(seed=0),
+        results=[SimpleNamespace(cv=None), *[SimpleNamespace(cv="values")] * candidates],
+        out_of_fold=lambda name: SimpleNamespace(labels=np.asarray(seen), logits=np.eye(classes)[said]),
+    )
+    return baseline_of(case, labels, answers)
+
+
+def test_all_right_in_a_small_test_is_informative():
+    """51 of 51 right, half of each class: naming the commonest class would have 26."""
+    labels = np.arange(51) % 2
+    found = baseline(labels, labels)
+    assert (found.right, found.images, found.recall) == (26, 51, 1.0)
+    assert found.beaten and found.informative and found.decidable
+    assert found.chance_on_test < 0.001
+
+
+def test_images_of_one_class_can_show_nothing():
+    of_one, chance = np.zeros(51, int), (np.arange(60) % 2, np.arange(60) // 30)
+    found = baseline(of_one, of_one, out_of_fold=chance, classes=2)
+    assert (found.right, found.beaten, found.chance_on_test) == (51, False, 1.0)
+    assert not found.decidable and not found.informative
+    shown_by_folds = baseline(of_one, of_one, out_of_fold=(chance[0], chance[0]), classes=2)
+    assert shown_by_folds.informative and shown_by_folds.chance_out_of_fold < 0.01
+
+
+def test_uneven_classes_are_told_apart_though_right_answers_cannot_show_it():
+    labels = np.repeat([0, 1], [150, 8])
+    answers = labels.copy()
+    answers[[0, 1, 2, 150, 151, 152]] ^= 1
+    found = baseline(labels, answers)
+    assert (found.right, found.images, found.beaten) == (150, 158, False)
+    assert found.informative and found.recall == pytest.approx((147 / 150 + 5 / 8) / 2)
+
+
+def test_noise_is_informative_no_more_often_than_five_times_in_a_hundred():
+    random, times = np.random.default_rng(3), 200
+    found = []
+    for _ in range(times):
+        labels, answers = np.arange(60) % 3, random.integers(0, 3, 60)
+        out_of_fold = (np.arange(240) % 3, random.integers(0, 3, 240))
+        found.append(baseline(labels, answers, out_of_fold=out_of_fold, candidates=4))
+    # both rules together at most 6 %; three standard errors more
+    assert np.mean([one.informative for one in found]) < 0.06 + 3 * np.sqrt(0.06 * 0.94 / times)
+    assert all(one.decidable for one in found)
+
+
+def test_the_chance_out_of_fold_counts_the_candidates_that_finished():
+    labels = np.arange(40) % 2
+    answers = np.where(np.arange(40) < 28, labels, 1 - labels)
+    one, many = (baseline(labels, answers, candidates=count) for count in (1, 5))
+    assert many.chance_out_of_fold == pytest.approx(5 * one.chance_out_of_fold)
+    assert baseline(labels, answers, candidates=1000).chance_out_of_fold == 1.0
+    assert many.chance_on_test == one.chance_on_test
+
+
+def test_the_commonest_class_is_that_of_the_training_images():
+    labels = np.repeat([0, 1, 2], [30, 10, 10])
+    found = baseline(labels, np.ones(50, int), train=np.repeat([0, 1, 2], [10, 20, 5]))
+    assert (found.right, found.images, found.beaten, found.recall) == (10, 50, False, pytest.approx(1 / 3))
+    assert baseline(labels, labels, train=np.repeat([0, 1, 2], [10, 20, 5])).beaten
 
 
 def test_verdict_and_recommendation_are_about_the_finalists(summary):
