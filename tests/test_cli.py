@@ -76,7 +76,8 @@ def test_bad_options_say_so_in_one_line_and_write_nothing(headstart, photos, tmp
     ("typed", "name", "value"),
     [
         (["--budget", "90s"], "budget", 90), (["--budget", "10m"], "budget", 600), ([], "budget", 0),
-        (["--budget", "1.5h"], "budget", 5400), ([], "choose_by", "accuracy"), (["--choose-by", "auc"], "choose_by", "auc"),
+        (["--budget", "1.5h"], "budget", 5400), ([], "choose_by", "accuracy"),
+        (["--choose-by", "auc"], "choose_by", "auc"),
         (["--monitor", "loss"], "choose_by", "loss"), ([], "schedule", "cosine"), ([], "learning_rates", ()),
         ([], "logistic", True), (["--no-logistic"], "logistic", False), (["--pool"], "pool", True),
     ],

@@ -85,7 +85,9 @@ def test_all_parts_train_at_once_for_as_many_steps_as_the_whole(case, monkeypatc
     assert len({job.key for job in asked[0]}) == 15
 
 
-def test_every_size_is_judged_at_its_last_epoch(case, monkeypatch):
+@pytest.mark.parametrize("score_epoch", ["last", "best"])
+def test_every_size_is_judged_at_its_last_epoch(made_case, monkeypatch, score_epoch):
+    case = made_case(*clusters(), [SLOW, TRAINED], folds=3, learning_curve=True, score_epoch=score_epoch)
     trained, learner = [], case.judged[0].learner
     train = learner.train
 
@@ -99,7 +101,8 @@ def test_every_size_is_judged_at_its_last_epoch(case, monkeypatch):
     fits = [*(one.fits[0] for one in trained), *whole]
     lasts = [fit.history[-1].validation.accuracy for fit in fits]
     assert [value for point in found.points for value in point.accuracy.folds] == lasts
-    assert any(fit.best.validation.accuracy > fit.last.validation.accuracy for fit in fits)
+    chose = any(fit.best.validation.accuracy > fit.last.validation.accuracy for fit in fits)
+    assert chose == (score_epoch == "best")
     now = found.points[-1].accuracy
     assert now.mean == pytest.approx(case.ranked[0].cv.accuracy.last_epoch_mean)
     assert found.expected[0].accuracy >= now.mean
@@ -115,7 +118,7 @@ def test_on_noise_a_small_part_is_no_better_than_chance(made_case):
     for seed in range(6):
         features, labels = random.standard_normal((90, 6)), np.arange(90) % 3
         fast = Candidate("made", "fast", train=Training(6, 16, Optimizer("sgd", 0.3)))
-        case = made_case(features, labels, [fast], folds=3, learning_curve=True, seed=seed)
+        case = made_case(features, labels, [fast], folds=3, learning_curve=True, seed=seed, score_epoch="best")
         flattered.append(case.ranked[0].cv.accuracy.mean)
         smallest.append(learning_curve(case).points[0].accuracy.mean)
     assert np.mean(flattered) > 0.37
