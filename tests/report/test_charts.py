@@ -58,10 +58,11 @@ def test_results_of_candidates_are_those_of_the_summary(evidence):
             result = results[row["candidate"]]
             measured = times[result["id"]]["milliseconds_per_image"]
             rate = result["settings"]["train"]["optimizer"]["learning_rate"]
-            accuracy = result["cv"]["accuracy"]
+            accuracy, by = result["cv"]["accuracy"], summary["optimism"]["selection"]
             assert number(row[column]) == (measured if chart is found.speed else rate)
-            assert number(row["accuracy"]) == accuracy["mean"] and number(row["accuracy_std"]) == accuracy["std"]
-            assert [number(row["accuracy_ci95_low"]), number(row["accuracy_ci95_high"])] == accuracy["ci95"]
+            assert number(row["accuracy"]) == accuracy["mean"] - by and number(row["accuracy_std"]) == accuracy["std"]
+            ends = [number(row["accuracy_ci95_low"]), number(row["accuracy_ci95_high"])]
+            assert ends == [min(1.0, end - by) for end in accuracy["ci95"]]
 
 
 def test_evidence_is_that_of_the_summary(evidence):
@@ -161,9 +162,11 @@ def test_of_many_classes_those_with_small_areas_have_colours(build_run):
 
 
 def test_the_page_has_one_legend_for_all_learning_curves(build_run):
-    folder = build_run(phases=(6,), evidence=True)
+    folder = build_run(phases=(6,), evidence=True, before=True)
     _, found = gathered(folder)
     names = [entry.name for entry in found.learning_legend]
     assert len(names) == len(set(names)) == 7
+    _, ended = gathered(build_run("now", phases=(6,), evidence=True))
+    assert not [entry.name for entry in ended.learning_legend if "best epoch" in entry.name]
     section = render(folder).partition('id="learning"')[2].partition("</ul>")[0]
     assert [name for name in names if f"{name}</li>" not in section] == []

@@ -23,8 +23,9 @@ def test_ranking_is_best_first_and_failed_last(findings):
     assert [findings.summary.candidates[row.index] for row in ranked] == [row.result for row in ranked]
 
 
-def test_ranking_follows_the_monitor(findings):
-    protocol = dataclasses.replace(findings.summary.protocol, monitor="loss")
+@pytest.mark.parametrize("named", [{"choose_by": "loss"}, {"choose_by": ""}])
+def test_ranking_follows_the_measure_that_chose(findings, named):
+    protocol = dataclasses.replace(findings.summary.protocol, monitor="loss", **named)
     candidates = [
         dataclasses.replace(one, cv=dataclasses.replace(one.cv, loss=one.cv.accuracy)) if one.cv else one
         for one in findings.summary.candidates

@@ -81,6 +81,8 @@ LEFT_OUT = {
     "summary/operating/points/1/threshold",
     "summary/optimism/candidates",
     "summary/overfitting/1/epochs",
+    # where folds are scored at their end, this is that of the end
+    *(f"summary/overfitting/{place}/gap" for place in (0, 1)),
     # these stand in the sentence of the study
     *(f"summary/label_doubts/{name}" for name in ("images", "estimated", "estimated_share")),
 }
@@ -100,9 +102,11 @@ def test_every_number_of_the_evidence_is_on_the_page(evidence_run):
 
 def test_what_choosing_adds_is_told_as_far_as_it_is_known(build_run, evidence_run):
     _, text = evidence_run
+    assert "Less what choosing adds<small>the candidate<" in text and "own best epoch<" not in text
+    text = render(build_run("before", evidence=True, before=True))
     rows = ("Choosing the candidate<", "own best epoch<", "Less what choosing adds<small>candidate and epoch<")
     assert all(row in text for row in rows) and "The same at the last epoch<" not in text
-    holdout = build_run(evidence=True)
+    holdout = build_run(evidence=True, before=True)
     summary = holdout.summary()
     nothing = {"corrected": None, "corrected_ci95": None, "best_epoch": None, "nested": None, "chosen": ()}
     found = dataclasses.replace(summary.optimism, **nothing)
@@ -233,13 +237,28 @@ def test_labels_that_could_not_be_judged_are_not_said_to_be(build_run):
     assert "Estimated to be wrong" not in text
 
 
-def test_who_the_classifier_is_and_the_combination_are_told(build_run, evidence_run):
+def test_whose_classifier_was_kept_is_told(build_run, evidence_run):
     folder, text = evidence_run
-    assert folder.summary().recommended != folder.summary().best
+    summary = folder.summary()
+    assert summary.recommended != summary.best
+    assert "This classifier is MobileNetV2, rate 0.001, the recommended one.</p>" in text
+    assert text.count(">recommended, kept</span>") == 1
+    folder = build_run(evidence=True)
+    folder.write_summary(dataclasses.replace(summary, recommended="average"))
+    text = render(folder)
+    assert "This classifier is average, the recommended one.</p>" in text
+    assert re.search(r'Mean of several networks <span class="badge full">recommended</span>', text)
+    assert ">recommended, kept</span>" not in text and text.count(">recommended</span>") == 1
+    folder.write_summary(dataclasses.replace(summary, recommended=summary.best))
+    assert "This classifier is MobileNet, rate 0.001, the best.</p>" in render(folder)
+
+
+def test_whose_classifiers_studies_of_earlier_versions_kept_is_told(build_run):
+    text = render(build_run(evidence=True, before=True))
     assert "This classifier is MobileNet, rate 0.001, the best. MobileNetV2, rate 0.001, which is recommended" in text
     assert "run/combination" not in text
-    folder = build_run(backbones=("mobilenet",), rates=(1e-3,))
+    folder = build_run("two", backbones=("mobilenet",), rates=(1e-3,), before=True)
     folder.combination.mkdir()
     told = render(folder)
     assert "This classifier is MobileNet, rate 0.001, the best.</p>" in told
-    assert "headstart predict run/combination new-photograph.jpg" in told
+    assert "headstart predict two/combination new-photograph.jpg" in told

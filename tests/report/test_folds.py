@@ -30,9 +30,14 @@ def test_the_page_holds_the_rows_of_the_file(findings):
     with (folder.path / "results.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     shown = read(render(folder), "results.csv")
-    columns = ("accuracy", "loss", "train_accuracy", "train_loss", "best_epoch", "epochs", "last_accuracy")
+    columns = ("accuracy", "loss", "train_accuracy", "train_loss", "epochs")
     expected = {f"results.csv/{n}/{name}": float(row[name]) for n, row in enumerate(rows) for name in columns}
     assert shown == expected and len(rows) == 18
+
+
+def test_best_epochs_stand_where_folds_are_scored_at_them(build_run):
+    shown = read(render(build_run(before=True, backbones=("mobilenet",), rates=(1e-3,))), "results.csv")
+    assert {"results.csv/0/best_epoch", "results.csv/0/last_accuracy"} <= set(shown)
 
 
 def test_finalists_come_first_then_the_next_best(findings):
@@ -105,7 +110,7 @@ def with_means(findings, means, monitor="accuracy"):
         )
         for one, mean in zip(findings.summary.candidates, means, strict=True)
     )
-    protocol = dataclasses.replace(findings.summary.protocol, monitor=monitor)
+    protocol = dataclasses.replace(findings.summary.protocol, monitor=monitor, choose_by=monitor)
     best = candidates[means.index((min if monitor == "loss" else max)(means))].id
     summary = dataclasses.replace(findings.summary, candidates=candidates, protocol=protocol, best=best)
     return dataclasses.replace(findings, summary=summary)
@@ -115,17 +120,17 @@ def with_means(findings, means, monitor="accuracy"):
     ("means", "monitor", "words"),
     [
         # candidates are at rates 0.01, 0.001, 0.0001
-        ((0.9, 0.8, 0.7), "accuracy", "The best rate is the largest tried: try larger."),
-        ((0.7, 0.8, 0.9), "accuracy", "The best rate is the smallest tried: try smaller."),
+        ((0.9, 0.8, 0.7), "accuracy", "The best rate is the largest tried; a larger one may do better."),
+        ((0.7, 0.8, 0.9), "accuracy", "The best rate is the smallest tried; a smaller one may do better."),
         ((0.8, 0.9, 0.7), "accuracy", ""),
         ((0.9, 0.9, 0.9), "accuracy", "All rates tried do equally well."),
-        ((0.9, 0.8, 0.7), "loss", "The best rate is the smallest tried: try smaller."),
+        ((0.9, 0.8, 0.7), "loss", "The best rate is the smallest tried; a smaller one may do better."),
     ],
 )
 def test_a_best_rate_at_the_border_is_said(build_run, means, monitor, words):
     folder = build_run(backbones=("mobilenet",), rates=(1e-2, 1e-3, 1e-4))
     findings = with_means(content.gather(folder), means, monitor)
-    [series] = folds.all_series(findings, content.ranking(findings.summary))
+    [series] = folds.all_series(findings.summary, content.ranking(findings.summary))
     assert series.note == words
 
 
@@ -133,8 +138,8 @@ def test_a_best_rate_at_the_border_is_said(build_run, means, monitor, words):
     ("failed", "means", "words"),
     [
         ("mobilenet-lr0.01", (0.9, 0.8), ""),
-        ("mobilenet-lr0.01", (0.8, 0.9), "The best rate is the smallest tried: try smaller."),
-        ("mobilenet-lr0.0001", (0.9, 0.8), "The best rate is the largest tried: try larger."),
+        ("mobilenet-lr0.01", (0.8, 0.9), "The best rate is the smallest tried; a smaller one may do better."),
+        ("mobilenet-lr0.0001", (0.9, 0.8), "The best rate is the largest tried; a larger one may do better."),
         ("mobilenet-lr0.0001", (0.8, 0.9), ""),
         ("mobilenet-lr0.01", (0.9, 0.9), ""),
     ],
@@ -147,7 +152,7 @@ def test_a_rate_that_failed_beyond_the_best_is_a_border_no_more(build_run, faile
     some = dataclasses.replace(found, summary=dataclasses.replace(found.summary, candidates=done))
     summary = with_means(some, means).summary
     summary = dataclasses.replace(summary, candidates=(*summary.candidates, *others))
-    [series] = folds.all_series(dataclasses.replace(found, summary=summary), content.ranking(summary))
+    [series] = folds.all_series(summary, content.ranking(summary))
     assert series.note == words
 
 
@@ -177,7 +182,7 @@ def test_a_hold_out_has_its_row_without_a_spread(build_run):
     folder = build_run(holdout=True, folds=1, backbones=("mobilenet",), rates=(1e-3,))
     text = render(folder)
     assert "<h3>In numbers</h3>" in text and '<th scope="row">Average</th>' not in text
-    assert len(read(text, "results.csv")) == 7
+    assert len(read(text, "results.csv")) == 5
 
 
 def test_repeats_are_named(build_run, monkeypatch):
@@ -186,4 +191,4 @@ def test_repeats_are_named(build_run, monkeypatch):
     folder.write_results([*rows, *(dataclasses.replace(row, repeat=1) for row in rows)])
     text = render(folder)
     assert '<th scope="col">Repeat</th>' in text
-    assert len(read(text, "results.csv")) == 7 * 6
+    assert len(read(text, "results.csv")) == 5 * 6

@@ -561,6 +561,7 @@ def test_the_list_of_runs_says_what_their_summaries_say(build_run):
     assert (row.name, row.state, row.title) == ("run", "done", "Flowers & more")
     assert (row.best, row.recommended, row.images) == (summary.best, summary.recommended, summary.dataset.images)
     assert (row.classes, row.candidates, row.failed) == (5, 4, 1)
-    assert row.validation == Headline(best.cv.accuracy.mean, best.cv.accuracy.ci95)
+    by, accuracy = summary.optimism.selection, best.cv.accuracy
+    assert row.validation == Headline(accuracy.mean - by, tuple(min(1.0, end - by) for end in accuracy.ci95))
     assert row.test == Headline(summary.test.accuracy, summary.test.intervals["accuracy"])
     assert (row.seconds, row.finished) == (folder.timings().total_seconds, folder.log_entries()[-1].time)
