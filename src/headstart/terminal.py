@@ -531,9 +531,10 @@ def _worth_showing(done: Sequence[CandidateResult], finals: Collection[str]) -> 
 def _print_failed(failed: Sequence[CandidateResult]) -> None:
     for one in failed[:FAILED]:
         reason = (one.reason or "no reason was recorded").partition("\n")[0]
-        print_words(f"{one.id} failed: {_cut(reason)}")
+        what = "was left out" if one.status == "skipped" else "failed"
+        print_words(f"{one.id} {what}: {_cut(reason)}")
     if len(failed) > FAILED:
-        print(f"and {len(failed) - FAILED:,} more failed, see the report")
+        print(f"and {len(failed) - FAILED:,} more failed or were left out, see the report")
 
 
 def _cut(reason: str) -> str:

@@ -27,6 +27,8 @@ RELIED_ON = 0.85
 # The share of the budget in which features of frozen networks beyond the first must be there.
 FOR_FEATURES = 0.4
 FEWEST_EPOCHS = 3
+# To measure a training in Keras takes some of this many seconds; less time than that is not worth it.
+LEAST_WORTH_MEASURING = 30
 NO_ROOM = "It would not have fitted into the budget."
 
 
@@ -94,11 +96,12 @@ class Budget:
         if epochs is None:
             epochs = self._epochs_that_fit(network, measurement)
             self.place.jobs.decide(decision, epochs)
-        if epochs < FEWEST_EPOCHS:
+        if epochs < FEWEST_EPOCHS and self.judged:
             return
+        epochs = max(1, epochs)
         candidates = tuple(_with_epochs(one, epochs) for one in network.candidates)
         shortened = dataclasses.replace(network, candidates=candidates)
-        self.place.progress.say(f"Within the budget {network.name} is fine-tuned for {epochs} epochs.")
+        self.place.progress.say(f"Within the budget, {candidates[0].id} trains for {epochs} epochs.")
         [prepared] = self.preparation.ready([shortened])
         self.prepared.append(prepared)
         if self._finishes(prepared):
@@ -106,6 +109,8 @@ class Budget:
 
     def _epochs_that_fit(self, network: Network, measurement: Measurement) -> int:
         planned = max(one.train.all_epochs for one in network.candidates)
+        if self.left < LEAST_WORTH_MEASURING:
+            return 0
         features, whole = measurement.features(network), measurement.tuned(network)
         room = RELIED_ON * self.left - features
         if room <= 0 or whole <= 0:
@@ -125,7 +130,7 @@ class Budget:
             # a final training learns from all training images
             if each * (len(jobs) - done + len(network.candidates) * 1.3) > self.left:
                 self.place.progress.say(
-                    f"Fine-tuning {network.name} takes longer than forecast, {duration(each)} a round: it is left out."
+                    f"{network.candidates[0].id} takes longer than forecast, {duration(each)} a round: it is left out."
                 )
                 return False
         return True

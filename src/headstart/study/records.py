@@ -141,7 +141,7 @@ def timings(
         candidates={
             one.candidate.id: CandidateTiming(
                 train_seconds=one.seconds + final_seconds.get(one.candidate.id, 0.0),
-                milliseconds_per_image=speed[one.network.name],
+                milliseconds_per_image=speed.get(one.network.name),
                 milliseconds_per_step=_milliseconds_per_step(one, parts),
             )
             for one in judged
