@@ -14,6 +14,7 @@ from typing import Any
 from headstart.data import decode
 from headstart.errors import MissingExtraError
 from headstart.evaluation import headline
+from headstart.evaluation.summary import Summary
 from headstart.report import (
     charts,
     commands,
@@ -180,19 +181,10 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "typed": typed,
         "classifier": commands.quoted(typed or run, run_files.CLASSIFIER),
         "combination": commands.quoted(typed or run, run_files.COMBINATION) if folder.combination.is_dir() else "",
-        "before": not summary.protocol.choose_by,
         "correcting": commands.correcting_command(findings.environment.command, typed or run, run_files.DOUBTS),
         "ranked": ranked,
         "best": ranked[0],
-        "at_end": summary.protocol.score_epoch == "last",
-        "less": SELECTION if headline.shift(summary) else "",
-        "scored": headline.scored_in_words(summary),
-        "headline": headline.headline(summary),
-        "pointers": content.figure_pointers(summary, summary.best, "summary/test"),
-        "clean": headline.clean_of(summary, summary.best),
-        "sealed": headline.is_sealed(summary),
-        "chosen_by": MEASURE_WORDS[summary.protocol.measure],
-        "repeated": [headline.repeated_in_words(one, called[one.candidate]) for one in summary.finals],
+        **_leading(summary, called),
         "scale": content.ranking_scale(summary),
         "tests": content.tested(summary),
         "sure": sure.gather(summary),
@@ -223,6 +215,22 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         **script(SCRIPTS),
         "published": published.published_section(summary, findings.study, findings.timings),
         "listed": LISTED,
+    }
+
+
+def _leading(summary: Summary, called: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return which figures lead: which test images count, and how folds are scored and shown."""
+    return {
+        "before": not summary.protocol.choose_by,
+        "at_end": summary.protocol.score_epoch == "last",
+        "less": SELECTION if headline.shift(summary) else "",
+        "scored": headline.scored_in_words(summary),
+        "headline": headline.headline(summary),
+        "pointers": content.figure_pointers(summary, summary.best, "summary/test"),
+        "clean": headline.clean_of(summary, summary.best),
+        "sealed": headline.is_sealed(summary),
+        "chosen_by": MEASURE_WORDS[summary.protocol.measure],
+        "repeated": [headline.repeated_in_words(one, called[one.candidate]) for one in summary.finals],
     }
 
 
