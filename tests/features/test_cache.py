@@ -241,3 +241,22 @@ def test_milliseconds_are_kept_per_space(tmp_path):
     assert cache.milliseconds_per_image(SPACE) is None
     cache.note_milliseconds_per_image(SPACE, 3.25)
     assert cache.milliseconds_per_image(SPACE) == 3.25
+
+
+def test_what_is_made_of_a_network_is_made_once_and_again_where_it_is_damaged(tmp_path):
+    store, made = FeatureCache(tmp_path), []
+
+    def make():
+        made.append(1)
+        return b"graph"
+
+    assert [store.kept(("graph", 1), make), store.kept(("graph", 1), make)] == [b"graph"] * 2
+    assert len(made) == 1
+    [file] = (store.folder / "networks").iterdir()
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    assert store.kept(("graph", 1), make) == b"graph"
+    assert store.kept(("graph", 2), make) == b"graph"
+    assert len(made) == 3
+    assert [row.description for row in store.info()] == ["graphs and layers of networks"]
+    assert store.clear() > 0
+    assert store.info() == ()

@@ -216,3 +216,18 @@ print(telemetry_utils.tm.__name__)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
+
+
+def test_a_graph_and_its_arrays_come_back_from_bytes():
+    network = keras.Sequential([keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3)])
+    model = graph.backbone_graph(
+        graph.from_keras(network), ZERO_TO_ONE, Resize(6, 6, "stretch"), any_size=True, pooling="average"
+    )
+    arrays = {variable.path: np.asarray(variable.value) for variable in network.variables}
+    again, found = graph.from_bytes(graph.to_bytes(model, arrays))
+    assert list(found) == list(arrays)
+    assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
+    images = noise(9, 11)[None]
+    before, after = (ov.Core().compile_model(one, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}) for one in (model, again))
+    assert after.outputs[0].any_name == before.outputs[0].any_name
+    assert after(images)[0] == pytest.approx(before(images)[0], abs=1e-6)
