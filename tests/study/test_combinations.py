@@ -56,7 +56,9 @@ def small(finished, photographs, tmp_path_factory):
         patch.setattr(Candidate, "is_control", property(lambda self: False))
         patch.setattr(study, "gather", lambda case, *more: cases.append(case) or gather(case, *more))
         result = api.compare(photographs, settings, out=tmp_path_factory.mktemp("combinations") / "run")
-        yield SimpleNamespace(case=cases[0], folder=RunFolder(result.folder), summary=result.summary)
+        folder = RunFolder(result.folder)
+        kept = predict.load(folder.classifier).info.provenance.candidate
+        yield SimpleNamespace(case=cases[0], folder=folder, summary=result.summary, kept=kept)
 
 
 @pytest.fixture
@@ -326,8 +328,10 @@ def check_temperature(case, kind, temperature):
 
 
 @pytest.mark.parametrize("kind", [AVERAGE, JOINED, FLIP])
-def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind):
+def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind, monkeypatch):
     one = found(small, kind)
+    # so few images are fitted on nowhere else
+    monkeypatch.setattr("headstart.study.combined.FEWEST_TO_FIT", 90)
     save_combination(case, one)
     classifier = predict.load(small.folder.classifier)
     files = [photographs / case.parts.rows[position].path for position in case.parts.test]
@@ -347,6 +351,12 @@ def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind)
         assert sum(array.size for array in arrays.values()) == one.parameters
 
 
+def test_below_a_hundred_images_the_temperature_of_a_combination_stays_one(case, small):
+    assert sum(len(one.validation) for one in case.parts.rounds) == 96
+    save_combination(case, found(small, FLIP))
+    assert predict.load(small.folder.classifier).answering.temperature == 1.0
+
+
 def test_the_recommended_one_is_saved(case, small, monkeypatch):
     several = [dataclasses.replace(one, recommended=one.kind == JOINED) for one in small.summary.combinations]
     saved, expected = [], several[1]
@@ -358,15 +368,14 @@ def test_the_recommended_one_is_saved(case, small, monkeypatch):
 
 def test_what_is_recommended_is_the_classifier(small):
     """A combination where one does best out of fold, else a candidate: there is one recommendation."""
-    summary, classifier = small.summary, predict.load(small.folder.classifier)
+    summary = small.summary
     best = max(summary.combinations, key=lambda one: one.cross_validated)
     [alone] = [one.cv.accuracy.mean for one in summary.candidates if one.id == summary.best]
     wanted = [one for one in summary.combinations if one.recommended]
     assert wanted == ([best] if best.cross_validated > alone and best.comparison.verdict != "a" else [])
     kept = summary.recommended
     assert kept == (wanted[0].id if wanted else summary.best)
-    name = f"{best.kind}: {' + '.join(best.members)}" if wanted else summary.best
-    assert classifier.info.provenance.candidate == name
+    assert small.kept == (f"{best.kind}: {' + '.join(best.members)}" if wanted else summary.best)
 
 
 def test_a_classifier_that_cannot_be_saved_is_said(case, small, monkeypatch):

@@ -155,7 +155,7 @@ def test_shuffled_labels_give_chance_and_no_better_verdict(tmp_path, monkeypatch
     settings = Settings(
         backbones=("mobilenet:random",),
         learning_rates=(1e-2, 1e-3, 1e-4),
-        folds=3,
+        folds=5,
         epochs=2,
         image_size=32,
         finals="all",
@@ -172,3 +172,45 @@ def test_shuffled_labels_give_chance_and_no_better_verdict(tmp_path, monkeypatch
     assert "best" not in summary.verdict and "better" not in summary.verdict
     assert summary.recommended == summary.best
     assert summary.recommendation.startswith("None is worth taking yet")
+
+
+@pytest.fixture(scope="module")
+def shared(finished, tmp_path_factory):
+    """A study whose given test images are half copies of training images."""
+    place = tmp_path_factory.mktemp("shared")
+    for number, path in enumerate(sorted(finished.data.rglob("*.png"))):
+        split = "test" if number % 4 == 0 else "train"
+        pixels = path.read_bytes()
+        copies = [(split, path.name)] + ([("test", f"copy-{path.name}")] if number % 4 == 1 else [])
+        for part, name in copies:
+            folder = place / "given" / part / path.parent.name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(pixels)
+    settings = dataclasses.replace(finished.settings, finals="all", epochs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADSTART_CACHE", str(finished.cache))
+        return api.compare(place / "given", settings, out=place / "run")
+
+
+def test_figures_and_comparisons_are_of_the_images_that_are_not_shared(shared):
+    summary, folder = shared.summary, RunFolder(shared.folder)
+    blocks = {block.candidate: block for block in folder.predictions(parts=["test"])}
+    assert [one.candidate for one in summary.clean][0] == summary.best
+    assert {one.candidate for one in summary.clean} == set(blocks)
+    clean = {
+        name: (block.probabilities.argmax(axis=1) == block.labels)[["copy-" not in path for path in block.paths]]
+        for name, block in blocks.items()
+    }
+    for one in summary.clean:
+        assert (one.images, one.contaminated, one.right) == (36, 18, clean[one.candidate].sum())
+        assert one.accuracy == clean[one.candidate].mean()
+    assert summary.test.accuracy == np.mean(
+        blocks[summary.best].probabilities.argmax(axis=1) == blocks[summary.best].labels
+    )
+    for row in summary.comparison:
+        if row.on == "test" and row.measure == "accuracy":
+            assert row.difference == pytest.approx(clean[summary.best].mean() - clean[row.b].mean())
+    assert summary.baseline.images == 18
+    assert summary.verdict.startswith("18 of 36 test images (50 %) are also training images; on the other 18: ")
+    assert "sealed" not in summary.verdict
+    assert summary.leak_effect.accuracy_without == summary.clean[0].accuracy

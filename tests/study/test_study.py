@@ -91,12 +91,22 @@ def test_fold_values_equal_the_out_of_fold_predictions(run, summary):
         assert candidate.cv.accuracy.mean == pytest.approx(np.mean(accuracies))
 
 
-def test_the_best_candidate_has_the_best_mean_and_trains_the_rounded_mean_of_best_epochs(summary):
+def test_the_best_candidate_has_the_best_mean_and_repeats_the_procedure_of_its_folds(summary):
     means = {candidate.id: candidate.cv.accuracy.mean for candidate in summary.candidates}
+    assert list(means) == ["mobilenet-random-logistic", "mobilenet-random-lr0.01", "mobilenet-random-lr0.001"]
     assert means[summary.best] == max(means.values())
     [final] = summary.finals
     [best] = [candidate for candidate in summary.candidates if candidate.id == summary.best]
-    assert final.epochs == int(np.floor(np.mean(best.cv.best_epochs) + 0.5))
+    assert set(best.cv.best_epochs) == {final.epochs} == {1 if "logistic" in best.id else 8}
+    assert (final.attempts, summary.protocol.score_epoch) == (1, "last")
+
+
+def test_folds_are_scored_at_their_last_epoch(run, summary):
+    last = {(row.candidate, row.fold): row.val_accuracy for row in run.history()}
+    for candidate in summary.candidates:
+        found = [last[candidate.id, fold] for fold in range(3)]
+        assert candidate.cv.accuracy.folds == pytest.approx(found)
+        assert candidate.cv.accuracy.mean == candidate.cv.accuracy.last_epoch_mean
 
 
 def test_it_learned_more_than_chance_knows(summary):
@@ -115,8 +125,9 @@ def test_the_test_set_is_opened_once(run, summary):
 
 def test_history_has_every_epoch_of_every_training(run, summary):
     rows = run.history()
-    assert len(rows) == 2 * 3 * 8 + summary.finals[0].epochs
+    assert len(rows) == 3 * (1 + 2 * 8) + summary.finals[0].epochs
     assert {row.epoch for row in rows if row.fold == 0} == set(range(1, 9))
+    assert {row.epoch for row in rows if row.candidate == "mobilenet-random-logistic"} == {1}
 
 
 def test_the_classifier_gives_the_studys_test_probabilities(finished, run, summary):
@@ -211,8 +222,9 @@ def test_a_network_that_fails_does_not_end_the_study(finished, tmp_path, monkeyp
 
     monkeypatch.setattr(workshop, "build_network", failing)
     settings = Settings(
-        backbones=("mobilenet:random", "mobilenet_v2:random"), learning_rates=(1e-2,), folds=3, epochs=2, image_size=32
-    )
+        backbones=("mobilenet:random", "mobilenet_v2:random"), learning_rates=(1e-2,), logistic=False, folds=3,
+        epochs=2, image_size=32,
+    )  # fmt: skip
     result = again(finished, tmp_path / "run", monkeypatch, settings, cache=tmp_path / "cache")
     good, bad = result.summary.candidates
     assert (good.status, bad.status, bad.cv) == ("done", "failed", None)
@@ -235,7 +247,7 @@ def test_when_every_network_fails_the_study_says_so(finished, tmp_path, monkeypa
 def test_a_whole_network_from_scratch_beside_a_frozen_one_with_holdout(finished, tmp_path, monkeypatch):
     settings = Settings(
         backbones=("small_cnn", "mobilenet:random"), learning_rates=(1e-2,), holdout=0.25, epochs=3, image_size=32,
-        finals="all",
+        finals="all", logistic=False,
     )  # fmt: skip
     result = again(finished, tmp_path / "run", monkeypatch, settings)
     summary = result.summary
@@ -346,13 +358,14 @@ def test_one_training_that_fails_leaves_the_other_candidates_of_its_network(fini
     train = learners.train_bank
 
     def failing(features, labels, jobs, **options):
-        if any(job.optimizer.learning_rate == 1e-3 for job in jobs):
+        if any(job.key.startswith("mobilenet-random-lr0.001/") for job in jobs):
             raise MemoryError("no room for this head")
         return train(features, labels, jobs, **options)
 
     monkeypatch.setattr(learners, "train_bank", failing)
     summary = again(finished, tmp_path / "run", monkeypatch).summary
     assert [(one.id, one.status) for one in summary.candidates] == [
+        ("mobilenet-random-logistic", "done"),
         ("mobilenet-random-lr0.01", "done"),
         ("mobilenet-random-lr0.001", "failed"),
     ]
@@ -368,8 +381,9 @@ def test_a_final_training_that_fails_leaves_the_other_finalists(finished, tmp_pa
 
     monkeypatch.setattr(learners, "train_bank", failing)
     settings = Settings(
-        backbones=("mobilenet:random", "mobilenet_v2:random"), learning_rates=(1e-2,), folds=3, epochs=2, image_size=32
-    )
+        backbones=("mobilenet:random", "mobilenet_v2:random"), learning_rates=(1e-2,), logistic=False, folds=3,
+        epochs=2, image_size=32,
+    )  # fmt: skip
     summary = again(finished, tmp_path / "run", monkeypatch, settings).summary
     assert [final.candidate for final in summary.finals] == ["mobilenet-random-lr0.01"]
     assert [(one.status, one.reason) for one in summary.candidates][1] == (
