@@ -219,9 +219,9 @@ print(telemetry_utils.tm.__name__)
 
 
 def test_a_graph_and_its_arrays_come_back_from_bytes():
-    network = keras.Sequential([keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3)])
+    network = tiny_network(4)
     model = graph.backbone_graph(
-        graph.from_keras(network), ZERO_TO_ONE, Resize(6, 6, "stretch"), any_size=True, pooling="average"
+        graph.from_keras(network), ZERO_TO_ONE, Resize(12, 12), any_size=True, pooling="average"
     )
     arrays = {variable.path: np.asarray(variable.value) for variable in network.variables}
     again, found = graph.from_bytes(graph.to_bytes(model, arrays))
