@@ -195,7 +195,7 @@ def shared(finished, tmp_path_factory):
 def test_figures_and_comparisons_are_of_the_images_that_are_not_shared(shared):
     summary, folder = shared.summary, RunFolder(shared.folder)
     blocks = {block.candidate: block for block in folder.predictions(parts=["test"])}
-    assert [one.candidate for one in summary.clean][0] == summary.best
+    assert summary.clean[0].candidate == summary.best
     assert {one.candidate for one in summary.clean} == set(blocks)
     clean = {
         name: (block.probabilities.argmax(axis=1) == block.labels)[["copy-" not in path for path in block.paths]]
