@@ -156,6 +156,7 @@ def test_shuffled_labels_give_chance_and_no_better_verdict(tmp_path, monkeypatch
         backbones=("mobilenet:random",),
         learning_rates=(1e-2, 1e-3, 1e-4),
         folds=5,
+        seed=1,
         epochs=2,
         image_size=32,
         finals="all",
