@@ -163,9 +163,7 @@ def run(
     return execute(plan, out=out, fresh=fresh, progress=progress)
 
 
-def demo(
-    *, out: str | Path | None = None, seed: int = 0, fresh: bool = False, progress: Progress = SILENT
-) -> Result:
+def demo(*, out: str | Path | None = None, seed: int = 0, fresh: bool = False, progress: Progress = SILENT) -> Result:
     """Run the main job on scikit-learn's handwritten digits: a small CNN from scratch against a random MobileNet."""
     from headstart.data.samples import digits_table
 

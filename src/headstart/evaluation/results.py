@@ -120,7 +120,7 @@ class ParameterCounts:
 
 @dataclass(frozen=True, slots=True)
 class CandidateResult:
-    """One candidate and how its folds went; ``status`` is ``done``, ``failed`` or ``skipped``, the last two with a reason."""
+    """One candidate and how its folds went; ``status`` is ``done``, or ``failed`` or ``skipped`` with a reason."""
 
     id: str
     backbone: str

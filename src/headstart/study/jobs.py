@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from headstart import storage
 from headstart.training.heads import EpochRow, Fit, Scores
 
-
 DECISIONS = "decisions.json"
 
 

@@ -27,7 +27,6 @@ from headstart.study.earlier import check_same_images
 from headstart.study.networks import HEADS, Network, learner_of, make_networks, network_problems, resolved
 from headstart.version import __version__
 
-
 FOLDS, MANY_FOLDS, FEW_IMAGES = 5, 10, 1000
 
 

@@ -58,7 +58,7 @@ HELD_SHARE, UNTOLD_MEMORY = 1 / 4, 2**33
 
 @dataclass(slots=True)
 class SharedAxes:
-    """The principal axes ``(inputs, inputs)`` of the first job that asks; close enough for jobs on much the same rows."""
+    """The principal axes ``(inputs, inputs)`` of the first job that asks; they do for jobs on much the same rows."""
 
     axes: Floats | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -152,7 +152,7 @@ def _judge(
 class _Design:
     """The training rows of a job, standardised, in the order of their inner folds: a fold is a slice of them.
 
-    A solution is an array ``(axes + 1, problems, classes)``: kernels, and in the last row biases. The problems are solved
+    A solution is an array ``(axes + 1, problems, classes)``: kernels, and in the last row biases. Problems are solved
     side by side, so that one pass over the rows serves all: each fold held out in turn, or the one of all rows.
     """
 
