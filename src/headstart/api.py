@@ -33,15 +33,13 @@ SIGMOID = (
 class Result:
     """A finished study: its summary and where its files are.
 
-    ``combination`` is the classifier of a recommended combination; absent where none is recommended. ``doubts`` lists
-    labels that may be wrong.
+    ``classifier`` is the recommended candidate's or combination's. ``doubts`` lists labels that may be wrong.
     """
 
     summary: Summary
     folder: Path
     report: Path
     classifier: Path
-    combination: Path
     doubts: Path
 
 
@@ -218,7 +216,7 @@ def execute(plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progre
         else:
             run_study(plan, open_workplace(folder, plan, progress, command=_command()))
         report = write_report(folder)
-        return Result(folder.summary(), folder.path, report, folder.classifier, folder.combination, folder.doubts_file)
+        return Result(folder.summary(), folder.path, report, folder.classifier, folder.doubts_file)
 
 
 def _say_what_was_found(plan: Plan, progress: Progress) -> None:

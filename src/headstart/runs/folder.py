@@ -105,7 +105,7 @@ class RunFolder:
 
     @property
     def combination(self) -> Path:
-        """Where the classifier of a recommended combination lies; absent where none is recommended."""
+        """Where earlier versions put the classifier of a recommended combination."""
         return self.path / COMBINATION
 
     @property
