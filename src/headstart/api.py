@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,12 +69,12 @@ def compare(
     """
     from headstart.data.images import read_table
 
-    settings = settings or Settings()
+    began, settings = time.perf_counter(), settings or Settings()
     folder = Path(weights_dir) if weights_dir else None
     recipe = recipe_from(settings, weights_dir=folder)
     table = read_table(data, rules=recipe.data, progress=progress, cache=storage.cache_folder())
     plan = make_plan(table, recipe, weights_dir=folder, folds_asked=settings.folds is not None)
-    return execute(plan, out=out, fresh=fresh, progress=progress)
+    return execute(plan, out=out, fresh=fresh, progress=progress, began=began)
 
 
 def read_recipe(recipe: str | Path, overrides: Sequence[str] = (), *, only: Sequence[str] = ()) -> Recipe:
@@ -149,7 +150,7 @@ def run(
     """
     from headstart.data.images import read_table
 
-    draft = _sound_draft(recipe, overrides)
+    began, draft = time.perf_counter(), _sound_draft(recipe, overrides)
     for note in draft.notes:
         progress.say(note)
     chosen = _chosen(draft.recipe(), only)
@@ -158,7 +159,7 @@ def run(
     plan = make_plan(table, chosen, weights_dir=folder, folds_asked=draft.asks_for_folds)
     if chosen.classes and set(table.classes) != set(chosen.classes):
         progress.say(f"The recipe was written for the classes {', '.join(chosen.classes)}; these images show others.")
-    return execute(plan, out=out, fresh=fresh, progress=progress)
+    return execute(plan, out=out, fresh=fresh, progress=progress, began=began)
 
 
 def demo(*, out: str | Path | None = None, seed: int = 0, fresh: bool = False, progress: Progress = SILENT) -> Result:
@@ -195,8 +196,13 @@ def demo_recipe(seed: int = 0) -> Recipe:
     return Recipe(candidates=(*small, *heads), protocol=Protocol(seed=seed))
 
 
-def execute(plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progress) -> Result:
+def execute(
+    plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progress, began: float | None = None
+) -> Result:
     """Run a plan in its folder, or go on where an earlier start of the same plan stopped.
+
+    Args:
+        began: when the command began, by ``time.perf_counter``; None: now.
 
     Raises:
         UsageError: the folder lies among the images.
@@ -214,7 +220,7 @@ def execute(plan: Plan, *, out: str | Path | None, fresh: bool, progress: Progre
         if finished:
             progress.say(f"This study is already finished in {folder.path}. --fresh would run it again.")
         else:
-            run_study(plan, open_workplace(folder, plan, progress, command=_command()))
+            run_study(plan, open_workplace(folder, plan, progress, command=_command(), began=began))
         report = write_report(folder)
         return Result(folder.summary(), folder.path, report, folder.classifier, folder.doubts_file)
 

@@ -120,7 +120,7 @@ def test_fine_tuning_takes_as_many_epochs_as_fit(made):
     epochs = int(left / 400 * 20)
     assert 3 <= epochs < 20
     assert by_id(judged)["mobilenet-tuned"].candidate.train.phases[0].epochs == epochs
-    assert f"trains for {epochs} epochs" in said[0]
+    assert said[0] == f"Within the budget, epochs of mobilenet-tuned: {5 + epochs}."
 
 
 def test_too_few_epochs_are_not_worth_it(made):
@@ -163,3 +163,20 @@ def test_a_time_has_a_unit(headstart, tmp_path, text, status):
 def test_a_budget_below_nothing_is_refused():
     with pytest.raises(UsageError, match=r"protocol\.budget must be seconds"):
         Recipe((Candidate("mobilenet"),), protocol=Protocol(budget=-1.0))
+
+
+def test_without_a_frozen_network_something_is_handed_over_all_the_same(made):
+    found, _ = made(20.0, {}, {"mobilenet-tuned": 4000}, round_seconds=90.0)
+    _, judged = found.run()
+    assert [one.skipped for one in judged] == [False]
+
+
+def test_a_network_that_cannot_be_measured_is_left_out_and_the_rest_goes_on(made, monkeypatch):
+    found, _ = made(500.0, {"mobilenet": 1}, {"mobilenet-tuned": 10})
+
+    def fails(network):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(module.Measurement(), "tuned", fails)
+    _, judged = found.run()
+    assert by_id(judged)["mobilenet-tuned"].skipped and not by_id(judged)["mobilenet"].skipped

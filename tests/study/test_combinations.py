@@ -54,7 +54,9 @@ def small(finished, photographs, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(finished.cache))
         patch.setattr(Candidate, "is_control", property(lambda self: False))
-        patch.setattr(study, "gather", lambda case, *more: cases.append(case) or gather(case, *more))
+        patch.setattr(
+            study, "gather", lambda case, *more, **others: cases.append(case) or gather(case, *more, **others)
+        )
         result = api.compare(photographs, settings, out=tmp_path_factory.mktemp("combinations") / "run")
         folder = RunFolder(result.folder)
         kept = predict.load(folder.classifier).info.provenance.candidate
@@ -303,7 +305,12 @@ def test_an_interval_never_contradicts_the_conclusion_without_a_word(ci95, p_val
     row = Comparison(
         "m", "flip", "test", "McNemar mid-p", "accuracy", -0.011, "", ci95, p_value, p_value, None, decision
     )
-    case = SimpleNamespace(best="m", plan=SimpleNamespace(splits=SimpleNamespace(kind="folds")))
+    network = SimpleNamespace(size=Resize(32, 32))
+    case = SimpleNamespace(
+        best="m",
+        plan=SimpleNamespace(splits=SimpleNamespace(kind="folds")),
+        judged_of=lambda name: SimpleNamespace(network=network),
+    )
     answers = Answers(FLIP, ("m",), (), np.zeros((0, 2)), 1, 2)
     scores = combinations_module._Scores(0.9, 0.91, 0.92)
     sentence = combinations_module._sentence(case, answers, row, scores, recommended=False)

@@ -65,7 +65,7 @@ def made_up_case(seed=0, rules=None, learners=None, audit=NO_AUDIT, *, wrong=WRO
     case = SimpleNamespace(
         best=next(iter(learners)),
         classes=CLASSES,
-        protocol=SimpleNamespace(seed=0, choose_by="accuracy"),
+        protocol=SimpleNamespace(seed=0, choose_by="accuracy", score_epoch="last"),
         parts=SimpleNamespace(rows=rows, labels=labels, train=train, rounds=tuple(rounds)),
         plan=SimpleNamespace(
             recipe=SimpleNamespace(data=rules or DataRules()), table=SimpleNamespace(rows=rows), audit=audit

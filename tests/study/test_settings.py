@@ -53,7 +53,7 @@ GRADIENT = [f"mobilenet-lr{rate:g}" for rate in (3e-2, 1e-2, 3e-3, 1e-3)]
     "changes",
     [
         {"dense": (16,)}, {"dropout": 0.5}, {"l2": 0.01}, {"optimizer": "sgd"}, {"optimizer": "sgd", "momentum": 0.9},
-        {"schedule": "constant"}, {"schedule_every": 2}, {"schedule_factor": 0.5},
+        {"schedule": "constant"}, {"schedule_every": 2}, {"schedule_factor": 0.5}, {"epochs": 5}, {"batch_size": 8},
     ],
 )  # fmt: skip
 def test_settings_that_only_trainings_in_epochs_have_ask_for_such_heads(changes):
@@ -67,9 +67,14 @@ def test_without_logistic_regression_heads_are_trained_at_the_default_rates():
     assert {one.train.average for one in found.values()} == {0.0}
 
 
-@pytest.mark.parametrize("changes", [{"epochs": 5}, {"batch_size": 8}, {"class_weights": "balanced"}])
-def test_other_settings_ask_for_nothing(changes):
-    assert list(candidates(Settings(backbones=("mobilenet",), **changes))) == ["mobilenet-logistic"]
+def test_other_settings_ask_for_nothing():
+    found = candidates(Settings(backbones=("mobilenet",), class_weights="balanced"))
+    assert list(found) == ["mobilenet-logistic"]
+
+
+def test_the_epochs_of_fine_tuning_ask_for_no_other_heads():
+    found = candidates(Settings(backbones=("mobilenet",), epochs=6, batch_size=16, finetune=True))
+    assert list(found) == ["mobilenet-logistic", "mobilenet-finetuned"]
 
 
 def test_networks_from_scratch_train_at_two_rates_and_average_their_last_fifth():

@@ -269,7 +269,7 @@ def test_a_cheaper_one_that_is_shown_to_be_as_good_is_recommended():
     assert found.candidate == MOBILENET.id
     assert found.sentence == (
         "Take MobileNet: it takes clearly less time for an image than ResNet50 and is as good: at most 0.6 points less "
-        "often right on images held back (95 % confidence; 1 do not matter)."
+        "often right on images held back (95 % confidence), where up to 1 do not matter."
     )
 
 
@@ -350,8 +350,8 @@ def test_the_figure_without_shared_images_leads():
     assert verdict(case) == (
         "334 of 734 test images (46 %) are also training images; on the other 400: 95.0 % (95 % interval "
         f"{low:.1f} to {high:.1f}), 380 right by ResNet50 (learning rate 0.001), which came first in 5-fold "
-        "cross-validation. With the shared images it would be 97.4 %, which flatters. --pool puts all images together "
-        "and cuts a new test set."
+        "cross-validation. With the shared images it would be 97.4 %, which says little of new ones. "
+        "--pool puts all images together and cuts a new test set."
     )
     assert case.test_images == 400
     assert "sealed" not in verdict(case)
@@ -381,8 +381,8 @@ FIRST_SENTENCE = verdict(standing(BEST))
          "with 99 % probability): behind it may be test images that are easier than the training images, or copies of "
          "them that were not found."),
         (ExpectedTest(0.99, 0.98, 1.0, 0.99), "That is less than 5-fold cross-validation predicts (98.0 to 100.0 % "
-         "with 99 % probability): behind it may be given splits that differ, labels that differ, or a training that "
-         "went astray."),
+         "with 99 % probability): behind it may be test images that differ from the training images, labels that "
+         "differ, or a training that went astray."),
     ],
     ids=["above", "below"],
 )  # fmt: skip

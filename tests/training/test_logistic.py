@@ -11,7 +11,7 @@ from headstart.recipe import Head
 from headstart.training import logistic
 from headstart.training.bank import train_bank
 from headstart.training.heads import forward, smoothed_targets, softmax
-from headstart.training.logistic import PENALTIES, SharedAxes, fit_logistic, inner_folds
+from headstart.training.logistic import PENALTIES, fit_logistic, inner_folds, shared_axes
 
 LOGISTIC = Head(output="logistic")
 
@@ -164,12 +164,13 @@ def test_bank_solves_logistic_heads_beside_others(offset, job, make_job):
 
 def test_axes_of_other_rows_give_the_same_solution(offset, job, make_job, monkeypatch):
     monkeypatch.setattr(logistic, "PENALTIES", (0.01,))
-    axes = SharedAxes()
-    first = fit_logistic(offset.features, offset.labels, job, classes=offset.classes, axes=axes)
-    of_first = axes.axes
     other = make_job(3, head=LOGISTIC)
+    axes = shared_axes(offset.features, offset.labels, [job, other], offset.classes)
+    first = fit_logistic(offset.features, offset.labels, job, classes=offset.classes, axes=axes)
     fit = fit_logistic(offset.features, offset.labels, other, classes=offset.classes, axes=axes)
-    assert axes.axes is of_first and of_first.T @ of_first == pytest.approx(np.eye(len(of_first)), abs=1e-5)
+    assert axes.T @ axes == pytest.approx(np.eye(len(axes)), abs=1e-5)
+    again = shared_axes(offset.features, offset.labels, [other, job], offset.classes)
+    assert np.array_equal(axes, again)
     assert probabilities(offset, first) == pytest.approx(probabilities(offset, fit_of(offset, job)), abs=1e-4)
     assert probabilities(offset, fit) == pytest.approx(solved_by_scikit_learn(offset, other, 0.01), abs=1e-3)
 
@@ -234,3 +235,12 @@ def test_versions_of_an_image_stay_in_one_inner_fold(offset, make_job):
     labels = np.tile(np.arange(3), 20)
     folds = inner_folds(np.tile(labels, 3), make_job(versions=3))
     assert np.array_equal(folds.reshape(3, 60), np.tile(inner_folds(labels, make_job()), (3, 1)))
+
+
+def test_inner_folds_do_not_divide_groups(make_job):
+    labels = np.repeat([0, 1, 2], 40)
+    groups = np.arange(120) // 4
+    job = dataclasses.replace(make_job(head=LOGISTIC), train=np.arange(120), groups=groups)
+    folds = inner_folds(labels, job)
+    assert all(len(np.unique(folds[groups == group])) == 1 for group in range(30))
+    assert sorted(np.bincount(folds)) == [24] * 5

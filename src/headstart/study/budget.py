@@ -7,12 +7,15 @@ the finished units of work, so that the same command goes on with the same decis
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from headstart.evaluation.ranking import best_first
 from headstart.recipe import Candidate
+from headstart.study.attempt import attempt
 from headstart.study.forecast import AFTERWARDS, AFTERWARDS_PER_IMAGE, Measurement, duration
 from headstart.study.judge import Judged, candidate_result, judge, left_out, round_jobs
 from headstart.study.networks import HEADS, Network
@@ -27,6 +30,8 @@ RELIED_ON = 0.85
 # The share of the budget in which features of frozen networks beyond the first must be there.
 FOR_FEATURES = 0.4
 FEWEST_EPOCHS = 3
+# A final training learns from all training images: so many rounds.
+FINAL_ROUNDS = 1.3
 # To measure a training in Keras takes some of this many seconds; less time than that is not worth it.
 LEAST_WORTH_MEASURING = 30
 NO_ROOM = "It would not have fitted into the budget."
@@ -43,6 +48,7 @@ class Budget:
     preparation: Preparation
     prepared: list[Prepared] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
+    for_finals: float = 0.0
 
     def run(self) -> tuple[list[Prepared], list[Judged]]:
         """Judge as many candidates as the budget allows; the others keep their place with the reason."""
@@ -61,21 +67,35 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Seconds until the final trainings of heads, the test and all that follows must begin."""
+        """Seconds until the final trainings, the test and all that follows must begin."""
         total = self.plan.recipe.protocol.budget
-        reserved = AFTERWARDS + AFTERWARDS_PER_IMAGE * len(self.parts.rows)
+        reserved = AFTERWARDS + AFTERWARDS_PER_IMAGE * len(self.parts.rows) + self.for_finals
         return total - reserved - self.place.stopwatch.total
 
     def _affordable(self, networks: Sequence[Network], measurement: Measurement) -> list[Network]:
         """Return the frozen networks whose features and heads fit, the cheapest first; one at least."""
-        costs = {one.name: measurement.network_seconds(one) for one in networks}
+        costs = {one.name: _seconds(partial(measurement.network_seconds, one)) for one in networks}
         chosen: list[Network] = []
         spent = 0.0
         for network in sorted(networks, key=lambda one: costs[one.name]):
             spent += costs[network.name]
-            if not chosen or spent <= FOR_FEATURES * self.left:
+            fits = not chosen or spent <= FOR_FEATURES * self.left
+            if self._decided(f"features of {network.name}", lambda fits=fits: int(fits)):  # type: ignore[misc]
                 chosen.append(network)
         return chosen
+
+    def _decided(self, question: str, decide: Callable[[], int]) -> int:
+        """Return what an earlier start decided, or decide now: how fast the machine was must not count twice."""
+        answer = self.place.jobs.decided(question)
+        if answer is None:
+            answer = decide()
+            self.place.jobs.decide(question, answer)
+        return answer
+
+    @property
+    def _has_result(self) -> bool:
+        """Whether there is anything to hand over."""
+        return any(not one.reason for one in self.judged)
 
     def _judge(self, networks: Sequence[Network]) -> None:
         prepared = self.preparation.ready(networks)
@@ -92,29 +112,31 @@ class Budget:
     def _tune(self, network: Network, measurement: Measurement) -> None:
         """Fine-tune a network for as many epochs as fit, if that is more than a few."""
         decision = f"epochs of {network.name}"
-        epochs = self.place.jobs.decided(decision)
-        if epochs is None:
-            epochs = self._epochs_that_fit(network, measurement)
-            self.place.jobs.decide(decision, epochs)
-        if epochs < FEWEST_EPOCHS and self.judged:
+        epochs = self._decided(decision, partial(self._epochs_that_fit, network, measurement))
+        if epochs < FEWEST_EPOCHS and self._has_result:
             return
         epochs = max(1, epochs)
         candidates = tuple(_with_epochs(one, epochs) for one in network.candidates)
         shortened = dataclasses.replace(network, candidates=candidates)
-        self.place.progress.say(f"Within the budget, {candidates[0].id} trains for {epochs} epochs.")
+        all_epochs = max(one.train.all_epochs for one in candidates)
+        self.place.progress.say(f"Within the budget, epochs of {candidates[0].id}: {all_epochs}.")
         [prepared] = self.preparation.ready([shortened])
         self.prepared.append(prepared)
         if self._finishes(prepared):
             self.judged += judge([prepared], self.parts, self.plan.recipe.protocol, self.place)
+        else:
+            self.place.jobs.decide(decision, 0)
 
     def _epochs_that_fit(self, network: Network, measurement: Measurement) -> int:
         planned = max(one.train.all_epochs for one in network.candidates)
         if self.left < LEAST_WORTH_MEASURING:
             return 0
-        features, whole = measurement.features(network), measurement.tuned(network)
+        features, whole = (_seconds(partial(one, network)) for one in (measurement.features, measurement.tuned))
         room = RELIED_ON * self.left - features
-        if room <= 0 or whole <= 0:
-            return planned if room > 0 else 0
+        if not room > 0 or not math.isfinite(whole):
+            return 0
+        if whole <= 0:
+            return planned
         last = max((one.train.phases[-1].epochs if one.train.phases else planned) for one in network.candidates)
         return max(0, min(last, int(room / whole * last)))
 
@@ -124,16 +146,26 @@ class Budget:
             return True
         network, protocol = prepared.network, self.plan.recipe.protocol
         jobs, start = round_jobs(network.candidates, self.parts.rounds, protocol), time.perf_counter()
+        each = 0.0
         for done, job in enumerate(jobs, start=1):
-            prepared.learner.train("rounds", [job], self.place.jobs, self.place.progress)
+            reason, _ = attempt(partial(prepared.learner.train, "rounds", [job], self.place.jobs, self.place.progress))
+            if reason:
+                # the judge will meet the failure and report it
+                return True
             each = (time.perf_counter() - start) / done
-            # a final training learns from all training images
-            if each * (len(jobs) - done + len(network.candidates) * 1.3) > self.left:
+            if each * (len(jobs) - done + FINAL_ROUNDS * len(network.candidates)) > self.left and self._has_result:
                 self.place.progress.say(
                     f"{network.candidates[0].id} takes longer than forecast, {duration(each)} a round: it is left out."
                 )
                 return False
+        self.for_finals += FINAL_ROUNDS * each * len(network.candidates)
         return True
+
+
+def _seconds(measure: Callable[[], float]) -> float:
+    """Return what was measured; what cannot be is never affordable."""
+    _, found = attempt(measure)
+    return math.inf if found is None else found
 
 
 def _with_epochs(candidate: Candidate, epochs: int) -> Candidate:

@@ -57,16 +57,16 @@ class Answers:
     fit: Fit | None = None
 
 
-def combinations(case: Case) -> tuple[Combination, ...]:
+def combinations(case: Case, *, informative: bool = True) -> tuple[Combination, ...]:
     """Judge the average of finalists, joined features and the mirror image, where the protocol asks for it.
 
-    One that fails is said and left out.
+    One that fails is said and left out. Where the best candidate is not ``informative``, chance alone would recommend.
     """
     if not case.protocol.combinations:
         return ()
     found = [_attempted(case, kind) for kind in (AVERAGE, JOINED, FLIP)]
     answers = [one for one in found if one is not None]
-    return _judged(case, answers) if answers else ()
+    return _judged(case, answers, informative=informative) if answers else ()
 
 
 def _attempted(case: Case, kind: str) -> Answers | None:
@@ -85,16 +85,22 @@ def answers_of(case: Case, kind: str) -> Answers | None:
     return makers[kind](case)
 
 
-def _judged(case: Case, answers: Sequence[Answers]) -> tuple[Combination, ...]:
-    """Compare with the best candidate (McNemar's test, adjusted by Holm); recommend one at most."""
+def _judged(case: Case, answers: Sequence[Answers], *, informative: bool) -> tuple[Combination, ...]:
+    """Compare with the best candidate (McNemar's test, adjusted by Holm); recommend one at most.
+
+    That is the best out of fold by the measure that chooses, where it is better than the best candidate there and can
+    be one classifier.
+    """
     counts = counted(case.plan, case.parts)
     said = {case.best: case.test_of(case.best).probabilities[counts]}
     said |= {_name(case, one.kind): one.test[counts] for one in answers}
     rows = compare_accuracy(case.best, case.parts.labels[case.parts.test][counts], said)
     alone = rounds_accuracy(case, _rounds(case.judged_of(case.best)))
     together = [rounds_accuracy(case, one.rounds) for one in answers]
-    first = int(np.argmax(together))
-    wanted = together[first] > alone and rows[first].verdict != "a"
+    worth = [_worth(case, one.rounds) for one in answers]
+    first = int(np.argmax(worth))
+    better = worth[first] > _worth(case, _rounds(case.judged_of(case.best))) and rows[first].verdict != "a"
+    wanted = informative and better and len(input_sizes(case, answers[first].members)) == 1
     return tuple(
         _combination(case, one, row, (alone, accuracy), recommended=wanted and place == first)
         for place, (one, row, accuracy) in enumerate(zip(answers, rows, together, strict=True))
@@ -150,7 +156,7 @@ def _sentence(case: Case, one: Answers, row: Comparison, scores: _Scores, *, rec
         f"(95 % interval of the difference {low:+.1f} to {high:+.1f} points{contradiction(row)}). "
         f"{where} {100 * scores.together:.1f} % "
         f"against {100 * scores.alone:.1f} %. {_conclusion(row, recommended=recommended)} {_cost(case, one)}"
-        f"{_limit(case, one) if recommended else ''}"
+        f"{_limit(case, one)}"
     )
 
 
@@ -202,9 +208,7 @@ def _limit(case: Case, one: Answers) -> str:
     sides = [str(size.height) for size in input_sizes(case, one.members)]
     if len(sides) == 1:
         return ""
-    return (
-        f" It is not saved as a classifier: its networks see images of different sizes ({' and '.join(sides)} pixels)."
-    )
+    return f" It cannot be a classifier: its networks see images of different sizes ({' and '.join(sides)} pixels)."
 
 
 def _millions(count: int) -> str:
@@ -219,6 +223,15 @@ def _rounds(judged: Judged) -> tuple[Probabilities, ...]:
     """Return a candidate's probabilities of every round's validation images."""
     logits = [fit.validation_logits for fit in judged.fits if fit.validation_logits is not None]
     return tuple(softmax(one.astype(np.float64)) for one in logits)
+
+
+def _worth(case: Case, rounds: Sequence[Probabilities]) -> float:
+    """Return what answers to the validation images are worth by the measure that chooses; more is better."""
+    measure, labels = case.plan.measure, [case.parts.labels[one.validation] for one in case.parts.rounds]
+    values = [measure.of(truth, said) for said, truth in zip(rounds, labels, strict=True)]
+    if any(value is None for value in values):
+        values = [measure.of(np.concatenate(labels), np.concatenate(rounds))]
+    return float(np.mean([-np.inf if value is None else measure.worth(value) for value in values]))
 
 
 def rounds_accuracy(case: Case, rounds: Sequence[Probabilities]) -> float:

@@ -82,10 +82,21 @@ def _asked(case: Case, said: OutOfFold) -> Asked:
     places, classes = np.flatnonzero(enough[said.labels] & fresh), np.flatnonzero(enough)
     labels = np.searchsorted(classes, said.labels[places])
     answers = said.logits[np.ix_(places, classes)]
-    able = len(places) >= FEWEST_IMAGES and len(classes) > 1 and tells_apart(labels, answers, case.protocol.seed)
+    able = len(places) >= FEWEST_IMAGES and len(classes) > 1 and _is_able(case, labels, answers)
     evidence = neighbour_evidence(case, said.rows) if able else None
     joined = doubting_logits(answers, labels, None if evidence is None else evidence[np.ix_(places, classes)])
     return Asked(places, classes, labels, joined, able, int(np.sum(~enough[said.labels])))
+
+
+def _is_able(case: Case, labels: Rows, answers: NDArray[np.float64]) -> bool:
+    """Tell whether the best candidate tells the classes apart: out of fold, or on the test images.
+
+    Best epochs are chosen by the very answers out of fold, which on noise would pass too often.
+    """
+    if case.protocol.score_epoch == "last":
+        return tells_apart(labels, answers, case.protocol.seed)
+    test = case.test_of(case.best)
+    return tells_apart(test.labels.astype(np.int64), test.logits.astype(np.float64), case.protocol.seed)
 
 
 def tells_apart(labels: Rows, logits: NDArray[np.float64], seed: int) -> bool:

@@ -28,13 +28,14 @@ from headstart.study.unknown import find_unknown, judge_folder, say_unreadable
 Found = TypeVar("Found")
 
 
-def gather(case: Case, flattery: Optimism) -> tuple[Evidence, Answering]:
+def gather(case: Case, flattery: Optimism, *, informative: bool = True) -> tuple[Evidence, Answering]:
     """Return the evidence of a study, and what the classifier that is kept answers by.
 
     What cannot be measured is said and left out. Doubts and outliers are written into the run folder on the way.
 
     Args:
         flattery: how much the choice flatters the best one.
+        informative: whether the best one tells the classes apart; else no combination is worth taking either.
     """
     inner = _measured(case, "nested cross-validation", lambda: nested(case))
     calibrated = _measured(case, "calibration", lambda: calibration(case))
@@ -51,7 +52,7 @@ def gather(case: Case, flattery: Optimism) -> tuple[Evidence, Answering]:
         optimism=with_nested(flattery, inner),
         learning_curve=_measured(case, "learning curve", lambda: learning_curve(case)),
         overfitting=_measured(case, "overfitting", lambda: overfitting(case)) or (),
-        combinations=_measured(case, "combinations", lambda: combinations(case)) or (),
+        combinations=_measured(case, "combinations", lambda: combinations(case, informative=informative)) or (),
         label_doubts=doubts,
         changes=_measured(case, "changes", lambda: changes(case)),
     )

@@ -20,7 +20,7 @@ from headstart.evaluation.published import compare_published
 from headstart.evaluation.results import Comparison, DatasetSummary, ProtocolSummary
 from headstart.evaluation.significance import mcnemar_mid_p, upper_difference
 from headstart.evaluation.summary import Summary
-from headstart.runs.folder import HistoryRow
+from headstart.runs.folder import HistoryRow, PredictionBlock
 from headstart.study.case import Case
 from headstart.study.judge import validation_share
 from headstart.study.leaks import counted
@@ -83,9 +83,15 @@ def standing_of(case: Case, prepared: Sequence[Prepared], selection: float) -> S
         clean=case.clean[0] if case.clean else None,
         expected=_expected(case, selection, len(labels)),
         behind=_behind(case),
+        cost=_test_cost(case, blocks[0]) if case.protocol.choose_by == "cost" else None,
         speed={one.id: speed[case.judged_of(one.id).network.name] for one in case.ranked},
         equivalence=case.protocol.equivalence,
     )
+
+
+def _test_cost(case: Case, block: PredictionBlock) -> float | None:
+    counts = counted(case.plan, case.parts)
+    return case.plan.measure.of(block.labels[counts], block.probabilities[counts])
 
 
 def _expected(case: Case, selection: float, test_images: int) -> ExpectedTest | None:
@@ -140,7 +146,8 @@ def baseline_of(case: Case, labels: NDArray[np.integer[Any]], answers: NDArray[n
         recall=float(np.mean(recalls)),
         chance_on_test=on_test,
         chance_out_of_fold=min(1.0, folds),
-        informative=on_test < LEVEL or folds < FOLDS_LEVEL,
+        # best epochs are chosen by these very answers: on noise they would pass too often
+        informative=on_test < LEVEL or (folds < FOLDS_LEVEL and case.protocol.score_epoch == "last"),
         decidable=chance_of_recall(labels, labels, classes, seed=seed) < LEVEL,
     )
 

@@ -93,6 +93,9 @@ def correction(ranked: Sequence[Judged], case: Case) -> Correction | None:
     per_candidate = [_right_and_gain(one, parts, rows) for one in ranked]
     right, gain = (np.stack([pair[kind] for pair in per_candidate], axis=1) / times[:, None] for kind in (0, 1))
     rule = _rule(case, right, gain, parts.labels[rows])
+    if case.protocol.choose_by == "cost":
+        saved = [_costs_saved(one, case, rows) for one in ranked]
+        rule = (np.stack(saved, axis=1) / times[:, None], right)
     seed = storage.seed_from(case.protocol.seed, "optimism")
     return correct_choice(right, rule, seed=seed, times=times)
 
@@ -108,6 +111,16 @@ def _rule(case: Case, right: Floats, gain: Floats, labels: Rows) -> tuple[Floats
     if measure in ("balanced_accuracy", "macro_f1"):
         return right / np.bincount(labels)[labels][:, None], right, gain
     return right, gain
+
+
+def _costs_saved(judged: Judged, case: Case, rows: Rows) -> Floats:
+    """Return per image the sum of what its answers cost, less than 0."""
+    costs, found = np.array(case.plan.measure.costs), np.zeros(len(rows))
+    for one, fit in zip(case.parts.rounds, judged.fits, strict=True):
+        assert fit.validation_logits is not None, "every round validates"
+        answers = (softmax(fit.validation_logits.astype(np.float64)) @ costs).argmin(axis=1)
+        found[np.searchsorted(rows, one.validation)] -= costs[case.parts.labels[one.validation], answers]
+    return found
 
 
 def _right_and_gain(judged: Judged, parts: Parts, rows: Rows) -> tuple[Floats, Floats]:

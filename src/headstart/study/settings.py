@@ -262,7 +262,9 @@ def _with_heads(settings: Settings, name: str) -> Iterator[Candidate]:
 
 def _asks_for_epochs(settings: Settings) -> bool:
     plain = Settings()
-    return any(getattr(settings, name) != getattr(plain, name) for name in OF_EPOCHS)
+    # fine-tuning trains in epochs too: there these settings are its own
+    names = OF_EPOCHS if settings.finetune or settings.budget else (*OF_EPOCHS, "epochs", "batch_size", "patience")
+    return any(getattr(settings, name) != getattr(plain, name) for name in names)
 
 
 def _candidate(settings: Settings, name: str, rate: float) -> Candidate:

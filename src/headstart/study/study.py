@@ -67,7 +67,7 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
         standing = standing_of(case, prepared, selection_of(flattery))
         recommendation = recommend(standing)
         case = dataclasses.replace(case, kept=recommendation.candidate)
-        evidence, answering = gather(case, flattery)
+        evidence, answering = gather(case, flattery, informative=standing.baseline.informative)
     with watch.stage("classifier"):
         combination = save_recommended(case, evidence.combinations)
         if combination is not None:
@@ -78,8 +78,8 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     summary = summarise(case, standing, recommendation, evidence, epochs)
     with watch.stage("records"):
         _write_records(case, epochs)
-    took = watch.total - before
-    place.progress.say(f"That took {duration(took)}; the forecast was {duration(expected.seconds)}.")
+    what = "budget" if protocol.budget else "forecast"
+    place.progress.say(f"That took {duration(watch.total - before)}; the {what} was {duration(expected.seconds)}.")
     place.folder.write_timings(records.timings(expected, prepared, judged, case.finals, parts, place))
     place.folder.write_summary(summary)
     return summary

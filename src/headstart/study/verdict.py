@@ -46,6 +46,7 @@ class Standing:
             with 95 % confidence (0..1); empty where that was not asked.
         speed: milliseconds an image of the finalists, where they were measured.
         equivalence: differences in accuracy up to this share do not matter.
+        cost: mean cost of the best one's answers to the test images, where that is what chooses.
     """
 
     ranked: Sequence[CandidateResult]
@@ -61,6 +62,7 @@ class Standing:
     behind: Mapping[str, float] = field(default_factory=dict)
     speed: Mapping[str, float | None] = field(default_factory=dict)
     equivalence: float = 0.0
+    cost: float | None = None
 
     @property
     def best(self) -> CandidateResult:
@@ -105,6 +107,8 @@ class Recommendation:
 def verdict(standing: Standing) -> str:
     """Return who is best and how sure that is, in a few sentences: the honest figure first."""
     sentences = [_result(standing), *_against_prediction(standing)]
+    if not standing.test_images:
+        return " ".join(sentences)
     alike, ahead, behind = (standing.tested(word) for word in ("undecided", "b", "a"))
     if alike:
         sentences.append(_alike(standing, alike))
@@ -149,6 +153,7 @@ def _by_measure(standing: Standing) -> str:
         "macro_f1": (test.averages.macro.f1, "number"),
         "auc": (test.averages.macro.auc, "number"),
         "loss": (test.loss, "number"),
+        "cost": (standing.cost, "number"),
     }.get(standing.choose_by)
     if found is None or found[0] is None:
         return ""
@@ -170,7 +175,8 @@ def _beside_commonest(baseline: Baseline, classes: int) -> str:
 
 def _clean_result(standing: Standing, clean: CleanTest) -> str:
     """Return the first sentences where test images are also training images: the figure without them leads."""
-    shared = f"{clean.contaminated:,} of {clean.images:,} test images ({100 * clean.contaminated / clean.images:.0f} %)"
+    share = min(99, max(1, round(100 * clean.contaminated / clean.images)))
+    shared = f"{clean.contaminated:,} of {clean.images:,} test images ({share} %)"
     name, everything = full_name(standing.best), _percent(standing.final().test.accuracy)
     if clean.accuracy is None or clean.ci95 is None:
         return (
@@ -181,8 +187,8 @@ def _clean_result(standing: Standing, clean: CleanTest) -> str:
     return (
         f"{shared} are also training images; on the other {left:,}: {_percent(clean.accuracy)} % "
         f"(95 % interval {_span(clean.ci95)}), {clean.right:,} right by {name}, which came first in "
-        f"{standing.judged_by}. With the shared images it would be {everything} %, which flatters. --pool puts all "
-        "images together and cuts a new test set."
+        f"{standing.judged_by}. With the shared images it would be {everything} %, which says little of new ones. "
+        "--pool puts all images together and cuts a new test set."
     )
 
 
@@ -196,7 +202,7 @@ def _against_prediction(standing: Standing) -> list[str]:
     behind = (
         "test images that are easier than the training images, or copies of them that were not found"
         if above
-        else "given splits that differ, labels that differ, or a training that went astray"
+        else "test images that differ from the training images, labels that differ, or a training that went astray"
     )
     return [
         f"That is {'more' if above else 'less'} than {standing.judged_by} predicts "
@@ -340,7 +346,8 @@ def _cheaper(standing: Standing, chosen: CandidateResult) -> str:
     most = max(0.0, standing.behind[chosen.id])
     return (
         f"Take {name}: it takes clearly less time for an image than {best} and is as good: at most {100 * most:.1f} "
-        f"points less often right on images held back (95 % confidence; {100 * standing.equivalence:g} do not matter)."
+        "points less often right on images held back (95 % confidence), where up to "
+        f"{100 * standing.equivalence:g} do not matter."
     )
 
 

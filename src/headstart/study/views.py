@@ -34,6 +34,11 @@ class Copies:
         """Return rows of training images, followed by those of all their copies."""
         return np.concatenate([rows, *(self._first(view) + self._place[rows] for view in range(len(self.views)))])
 
+    def groups(self, rows: Rows) -> Rows | None:
+        """Return the number of each image's group ``(rows,)``; None where every image is alone."""
+        names = [self._parts.rows[row].group or self._parts.rows[row].sha256 for row in rows]
+        return None if len(set(names)) == len(names) else np.unique(names, return_inverse=True)[1]
+
     def held_back(self, rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
         """Return rows of training images without, and only, about a share of every class; groups stay together.
 

@@ -49,7 +49,14 @@ class Workplace:
     command: str
 
 
-def open_workplace(folder: RunFolder, plan: Plan, progress: Progress, *, command: str) -> Workplace:
-    """Return the workplace of a plan in its run folder, with this machine's cache."""
+def open_workplace(
+    folder: RunFolder, plan: Plan, progress: Progress, *, command: str, began: float | None = None
+) -> Workplace:
+    """Return the workplace of a plan in its run folder, with this machine's cache.
+
+    Args:
+        began: when the command began, by ``time.perf_counter``; None: now.
+    """
+    watch = Stopwatch() if began is None else Stopwatch(_start=began)
     jobs, cache = Jobs(folder.jobs, plan.study_id), FeatureCache(storage.cache_folder())
-    return Workplace(folder, jobs, cache, plan.engine, progress, Stopwatch(), command)
+    return Workplace(folder, jobs, cache, plan.engine, progress, watch, command)

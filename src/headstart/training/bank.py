@@ -26,7 +26,7 @@ from headstart.machine import core_count
 from headstart.progress import SILENT, Progress
 from headstart.training.group import BankData, HeadGroup
 from headstart.training.heads import Fit, Floats, Job, parameter_count
-from headstart.training.logistic import SharedAxes, fit_logistic
+from headstart.training.logistic import fit_logistic, shared_axes
 
 # Bounds what one group holds (about 30 bytes per weight), and lets large heads train on several threads.
 GROUP_WEIGHTS = 2**19
@@ -98,7 +98,7 @@ def _batches(job: Job) -> Hashable:
 class _Solution:
     """A logistic job in the place of a group: all its epochs are one."""
 
-    def __init__(self, data: BankData, job: Job, axes: SharedAxes) -> None:
+    def __init__(self, data: BankData, job: Job, axes: Floats | None) -> None:
         self.fits: list[Fit] = []
         self.weights = parameter_count(job.head, inputs=data.inputs, classes=data.classes)
         self._data, self._job, self._axes = data, job, axes
@@ -114,7 +114,7 @@ class _Solution:
 Group = HeadGroup | _Solution
 
 
-def _new_group(data: BankData, jobs: Sequence[Job], axes: SharedAxes) -> Group:
+def _new_group(data: BankData, jobs: Sequence[Job], axes: Floats | None) -> Group:
     return _Solution(data, jobs[0], axes) if jobs[0].head.output == "logistic" else HeadGroup(data, jobs)
 
 
@@ -127,7 +127,9 @@ def _train(
     from threadpoolctl import threadpool_limits
 
     workers = max(1, min(core_count(), len(groups)))
-    waiting, fits, axes = deque(groups), dict[int, Fit](), SharedAxes()
+    waiting, fits = deque(groups), dict[int, Fit]()
+    solved = [job for job in jobs if job.head.output == "logistic"]
+    axes = shared_axes(data.features, data.labels, solved, data.classes)
     living: dict[Future[int], tuple[list[int], Group]] = {}
     pool = ThreadPoolExecutor(workers)
     # Products this small are slower on two threads of the library than on one: the groups are the parallel part.

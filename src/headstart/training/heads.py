@@ -58,6 +58,7 @@ class Job:
         epochs: of all phases together; fewer than the settings say cut the last phases short.
         fresh: operations that change the training pixels anew in every epoch (``data.augment``), by ``augment_seed``.
         penalty: of a logistic head; 0: it is chosen inside the training images.
+        groups: the number of every training image's group, ``(images,)``; None: each is alone.
         watch: who decides which epoch is kept and when to stop; None: nobody, the last epoch is kept.
         versions: how often every training image stands in ``train``, which is that many runs over the same images in
             the same order (the originals, then every changed copy). Says what must not be parted within a fold.
@@ -75,6 +76,7 @@ class Job:
     fresh: tuple[str, ...] = ()
     augment_seed: int = 0
     penalty: float = 0.0
+    groups: Rows | None = None
     watch: Rows | None = None
     versions: int = 1
 

@@ -13,9 +13,7 @@ diagonal and known, and ten to thirty passes do. Of fewer rows than features, no
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,19 +54,13 @@ PART_VALUES = 2**22
 HELD_SHARE, UNTOLD_MEMORY = 1 / 4, 2**33
 
 
-@dataclass(slots=True)
-class SharedAxes:
-    """The principal axes ``(inputs, inputs)`` of the first job that asks; they do for jobs on much the same rows."""
+def shared_axes(features: Floats, labels: NDArray[np.integer[Any]], jobs: Sequence[Job], classes: int) -> Floats | None:
+    """Return the principal axes ``(inputs, inputs)`` of the first job by key with as many rows as features.
 
-    axes: Floats | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def of(self, rows: Floats) -> Floats:
-        """Return the axes, found from standardised rows ``(rows, inputs)`` where there are none yet."""
-        with self._lock:
-            if self.axes is None:
-                self.axes = np.linalg.eigh(rows.T @ rows)[1]
-            return self.axes
+    They do for all jobs on much the same rows: the solution is theirs to the tolerance. None where no job has so many.
+    """
+    large = [job for job in jobs if len(job.train) >= features.shape[1]]
+    return _Design(features, labels, min(large, key=lambda job: job.key), classes, None).axes if large else None
 
 
 def fit_logistic(
@@ -77,7 +69,7 @@ def fit_logistic(
     job: Job,
     *,
     classes: int,
-    axes: SharedAxes | None = None,
+    axes: Floats | None = None,
 ) -> Fit:
     """Return the fit of a job whose head is ``logistic``.
 
@@ -87,7 +79,7 @@ def fit_logistic(
     Args:
         features: ``(images, inputs)`` float32; may be memory-mapped.
         labels: class index of every image ``(images,)``.
-        axes: shared by jobs on much the same rows; the solution is the same to the tolerance. None: the job's own.
+        axes: of ``shared_axes``; None: the job's own.
     """
     design = _Design(features, labels, job, classes, axes)
     start, penalty = design.nothing(1), job.penalty or PENALTIES[0]
@@ -162,7 +154,7 @@ class _Design:
         labels: NDArray[np.integer[Any]],
         job: Job,
         classes: int,
-        axes: SharedAxes | None,
+        axes: Floats | None,
     ) -> None:
         own, self._features, self.classes = labels[job.train], features, classes
         fold = inner_folds(own, job)
@@ -177,9 +169,9 @@ class _Design:
         held = HELD_SHARE * (memory_bytes() or UNTOLD_MEMORY) / core_count()
         fits = 4 * self.rows * len(self._mean) <= held
         self._held: Floats | None = None
-        self._axes: Floats | None = None
+        self.axes: Floats | None = None
         if fits:
-            self._axes, self._held = _turned(self._standardized(slice(0, self.rows)), axes or SharedAxes())
+            self.axes, self._held = _turned(self._standardized(slice(0, self.rows)), axes)
         self._spread = self._variances()
         self._weight = 0.25
 
@@ -233,8 +225,8 @@ class _Design:
     def folded(self, solution: Doubles) -> tuple[Floats, Floats]:
         """Return kernel and bias of the dense layer that does to features as they are what a solution does to these."""
         kernel, bias = solution[:-1, 0], solution[-1, 0]
-        if self._axes is not None:
-            kernel = self._axes.astype(np.float64) @ kernel
+        if self.axes is not None:
+            kernel = self.axes.astype(np.float64) @ kernel
         kernel = kernel / self._scale[:, None]
         return kernel.astype(np.float32), (bias - self._mean @ kernel).astype(np.float32)
 
@@ -302,14 +294,14 @@ def _overlap(rows: slice, fold: slice) -> slice:
     return slice(max(0, fold.start - rows.start), max(0, min(fold.stop, rows.stop) - rows.start))
 
 
-def _turned(rows: Floats, shared: SharedAxes) -> tuple[Floats, Floats]:
+def _turned(rows: Floats, axes: Floats | None) -> tuple[Floats, Floats]:
     """Return axes ``(inputs, axes)`` and the coordinates ``(rows, axes)`` of standardised rows ``(rows, inputs)``.
 
     Of fewer rows than inputs the axes span the rows, in which every solution lies.
     """
     if len(rows) >= rows.shape[1]:
-        axes = shared.of(rows)
-        return axes, rows @ axes
+        own: Floats = np.linalg.eigh(rows.T @ rows)[1] if axes is None else axes
+        return own, rows @ own
     squares, sides = np.linalg.eigh(rows @ rows.T)
     kept = squares >= max(squares[-1] * 1e-6, np.finfo(np.float32).tiny)
     # of equal rows, one axis along which none differs
@@ -322,15 +314,20 @@ def _turned(rows: Floats, shared: SharedAxes) -> tuple[Floats, Floats]:
 def inner_folds(labels: NDArray[np.integer[Any]], job: Job) -> Rows:
     """Return the inner fold ``(rows,)`` of every training row, from 0: the same for all versions of an image.
 
-    Classes are dealt out evenly; a single image is one fold.
+    Groups stay together, or a penalty would be chosen by images that are as good as known. Classes are dealt out
+    evenly; a single group is one fold.
     """
     images = len(labels) // job.versions
-    count = min(images, MANY_FOLDS if images <= MANY_IMAGES else FEW_FOLDS)
-    shuffled = np.random.default_rng(job.order_seed).permutation(images)
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    folds = np.empty(images, np.int64)
-    folds[by_class] = np.arange(images) % count
-    return np.tile(folds, job.versions)
+    groups = np.arange(images) if job.groups is None else np.unique(job.groups, return_inverse=True)[1]
+    count = min(groups.max() + 1, MANY_FOLDS if images <= MANY_IMAGES else FEW_FOLDS)
+    shuffled = np.random.default_rng(job.order_seed).permutation(groups.max() + 1)
+    # a group of several classes counts as of the last one
+    of_group = np.zeros(len(shuffled), np.int64)
+    of_group[groups] = labels[:images]
+    by_class = shuffled[np.argsort(of_group[shuffled], kind="stable")]
+    folds = np.empty(len(shuffled), np.int64)
+    folds[by_class] = np.arange(len(shuffled)) % count
+    return np.tile(folds[groups], job.versions)
 
 
 def _cut(span: slice, inputs: int) -> list[slice]:
