@@ -1,0 +1,55 @@
+"""What a study is said to take, and what saying so may cost."""
+
+import time
+
+import pytest
+
+from headstart import storage
+from headstart.data.images import read_table
+from headstart.progress import SILENT
+from headstart.runs.folder import RunFolder
+from headstart.study.forecast import AFTERWARDS, AFTERWARDS_PER_IMAGE, duration, forecast
+from headstart.study.parts import make_parts
+from headstart.study.plan import make_plan
+from headstart.study.settings import recipe_from
+from headstart.study.workplace import Stopwatch, open_workplace
+from headstart.study.workshop import Workshop
+
+
+@pytest.fixture
+def measured(finished, tmp_path, monkeypatch):
+    """Return a maker of forecasts of the finished study in a folder of its own, with its cache or an empty one."""
+
+    def make(cache):
+        monkeypatch.setenv("HEADSTART_CACHE", str(cache))
+        recipe = recipe_from(finished.settings)
+        table = read_table(finished.data, rules=recipe.data, cache=storage.cache_folder())
+        plan = make_plan(table, recipe, weights_dir=None, folds_asked=False)
+        place = open_workplace(RunFolder(tmp_path / "run"), plan, SILENT, command="")
+        parts, workshop = make_parts(plan.splits, table.classes), Workshop(place, precision="f32", classes=3)
+        return forecast(plan, parts, workshop, place), len(parts.rows)
+
+    return make
+
+
+def test_what_is_there_is_not_built_again(finished, measured, monkeypatch):
+    monkeypatch.setattr(Workshop, "trunk", lambda *_: pytest.fail("the features are there"))
+    found, images = measured(finished.cache)
+    assert found.size_bytes == 0
+    assert found.seconds > AFTERWARDS + AFTERWARDS_PER_IMAGE * images
+
+
+def test_features_that_are_missing_count(finished, measured, tmp_path):
+    (there, _), (missing, images) = measured(finished.cache), measured(tmp_path / "empty")
+    # 1,024 values of four bytes each
+    assert missing.size_bytes == images * 1024 * 4
+    assert missing.seconds > there.seconds - 2
+
+
+def test_a_stopwatch_begins_where_the_command_began():
+    assert Stopwatch(_start=time.perf_counter() - 100).total > 100
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
+def test_durations_in_words(seconds, words):
+    assert duration(seconds) == words
