@@ -325,11 +325,11 @@ def test_arrays_that_are_larger_than_their_file_are_refused(birds, name):
 
 def test_more_entries_than_a_bundle_has_are_refused_before_they_are_listed(zipped, monkeypatch):
     monkeypatch.setattr(zipfile, "ZipFile", None)
-    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 8, 8, 500, 0, 0)
+    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 9, 9, 500, 0, 0)
     zipped.write_bytes(end)
-    refused(zipped, "holds 8 files; a classifier has at most 7")
-    zipped.write_bytes(end.replace(b"\x08\x00", b"\x07\x00").replace(struct.pack("<I", 500), struct.pack("<I", 10**9)))
-    refused(zipped, "holds 7 files")
+    refused(zipped, "holds 9 files; a classifier has at most 8")
+    zipped.write_bytes(end.replace(b"\x09\x00", b"\x08\x00").replace(struct.pack("<I", 500), struct.pack("<I", 10**9)))
+    refused(zipped, "holds 8 files")
 
 
 def test_large_archives_are_counted_by_their_own_record(zipped, monkeypatch):
