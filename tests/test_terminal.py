@@ -237,9 +237,7 @@ def test_a_few_warnings_are_told_and_the_rest_is_counted(capsys):
 
 def test_it_is_said_whose_classifier_was_kept(capsys, tmp_path):
     def said(found):
-        print_places(
-            Result(found, tmp_path, tmp_path / "r", tmp_path / "c", tmp_path / "both", tmp_path / "d"), ["do this"]
-        )
+        print_places(Result(found, tmp_path, tmp_path / "r", tmp_path / "c", tmp_path / "d"), ["do this"])
         return capsys.readouterr().out
 
     before = many(2)

@@ -142,7 +142,9 @@ def test_an_edited_list_of_a_real_run_changes_the_next_one(finished, tmp_path, m
     RunFolder(copy).write_doubts(edited)
     caught = []
     gather = study.gather
-    monkeypatch.setattr(study, "gather", lambda case, *more: (caught.append(changes(case)), gather(case, *more))[1])
+    monkeypatch.setattr(
+        study, "gather", lambda case, *more, **named: (caught.append(changes(case)), gather(case, *more, **named))[1]
+    )
     monkeypatch.setenv("HEADSTART_CACHE", str(finished.cache))
     settings = dataclasses.replace(finished.settings, drop=copy / "doubts.csv")
     result = api.compare(finished.data, settings, out=tmp_path / "after")

@@ -49,7 +49,7 @@ def test_planted_wrong_labels_are_found_and_clean_ones_left_alone(tmp_path, monk
     splits = split_table(table, Protocol())
     found = []
 
-    def gather(case, *_):
+    def gather(case, *_, **others):
         found.append(find_doubts(case))
         return Evidence(), Answering()
 

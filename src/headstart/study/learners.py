@@ -124,7 +124,9 @@ def _ready(job: Job, copies: Copies) -> Job:
     if job.patience and job.watch is None and job.head.output != "logistic":
         train, watch = copies.held_back(job.train, HELD_BACK, storage.seed_from(job.order_seed, "held back"))
         job = replace(job, train=train, watch=watch)
-    job = replace(job, groups=copies.groups(job.train))
+    groups = copies.groups(job.train)
+    if groups is not None:
+        job = replace(job, groups=groups)
     if not copies.views:
         return job
     return replace(job, train=copies.expanded(job.train), versions=1 + len(copies.views))
