@@ -3,6 +3,7 @@
 import io
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -233,6 +234,7 @@ def test_a_map_that_cannot_be_drawn_does_not_end_the_study(case, monkeypatch):
     place.progress = type("Progress", (), {"say": said.append})()
     place.folder = type("Folder", (), {"log": lambda self, event, **details: logged.append((event, details))})()
     monkeypatch.setattr(image_map, "layout", lambda values, seed: 1 / 0)
-    image_map.write_image_map(replace(case, place=place))
+    with ThreadPoolExecutor(1) as pool:
+        image_map.write_image_map(replace(case, place=place), pool.submit(image_map.draw, case))
     assert said == ["The map of the images could not be drawn: ZeroDivisionError: division by zero"]
     assert logged[0][1]["images"] == 0

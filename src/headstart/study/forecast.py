@@ -31,7 +31,7 @@ SPARE = 20
 SAMPLE_IMAGES = 16
 SAMPLE_ROWS = 256
 # Passes over the training images until a logistic head is solved, its penalty chosen, and the folds side by side in it.
-PASSES, SIDE_BY_SIDE = 170, 3
+PASSES, SIDE_BY_SIDE = 80, 3
 # Seconds of everything behind the trainings, and of each image in it: evidence, classifier, pictures, page.
 AFTERWARDS, AFTERWARDS_PER_IMAGE = 5.0, 0.0015
 # Batches of the short and of the long measurement of a training in Keras.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from headstart.study.views import Copies
 from headstart.study.workshop import Workshop
 from headstart.training.bank import train_bank
 from headstart.training.heads import Fit, Job, forward, parameter_count
+from headstart.training.logistic import principal_axes
 
 # The share of the training images that tells when to stop, where no others may.
 HELD_BACK = 0.1
@@ -94,11 +96,16 @@ class HeadLearner:
                 [_ready(job, self._copies) for job in jobs],
                 classes=self._goal.classes,
                 measure=self._goal.measure,
+                axes=self._axes if any(job.head.output == "logistic" for job in jobs) else None,
                 progress=progress,
             )
 
         together = store.trained(heads_unit(stage, self.network, jobs), compute)
         return [Trained((fit,), together.seconds / len(jobs)) for fit in together.fits]
+
+    @cached_property
+    def _axes(self) -> NDArray[np.float32] | None:
+        return principal_axes(self._features, self._copies.source)
 
     def parameters(self, candidate: Candidate) -> ParameterCounts:
         """Return the numbers of weights: the head trains, the backbone does not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from headstart.errors import StudyError
 from headstart.evaluation.ranking import best_first
@@ -18,7 +19,7 @@ from headstart.study.evidence import gather, with_unknown_folder
 from headstart.study.finish import standing_of, summarise
 from headstart.study.forecast import Forecast, duration, forecast
 from headstart.study.handover import save_classifier
-from headstart.study.image_map import write_image_map
+from headstart.study.image_map import Drawn, draw, write_image_map
 from headstart.study.judge import Judged, candidate_result, finalists, judge, with_failure
 from headstart.study.leaks import clean_tests, contaminated
 from headstart.study.optimism import optimism as choice_optimism
@@ -26,7 +27,7 @@ from headstart.study.optimism import selection_of
 from headstart.study.parts import Parts, make_parts
 from headstart.study.pictures import pictures
 from headstart.study.plan import Plan
-from headstart.study.prepare import Preparation
+from headstart.study.prepare import Preparation, Prepared
 from headstart.study.verdict import Recommendation, recommend
 from headstart.study.workplace import Workplace
 from headstart.study.workshop import Workshop
@@ -40,6 +41,16 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
     Raises:
         StudyError: every candidate failed.
     """
+    # loaded before the limit, so that it holds for SciPy's library too
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    # sums over several threads differ in their last digit; what runs side by side keeps all cores busy
+    with threadpool_limits(1, user_api="blas"):
+        return _run(plan, place)
+
+
+def _run(plan: Plan, place: Workplace) -> Summary:
     protocol, classes, watch = plan.recipe.protocol, plan.table.classes, place.stopwatch
     parts = make_parts(plan.splits, classes)
     records.write_inputs(plan, place)
@@ -61,7 +72,17 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
         with watch.stage("training"):
             judged = judge(prepared, parts, protocol, place)
     case = _tested(plan, parts, preparation, judged, place)
-    epochs = list(records.history_rows(judged, case.finals, parts))
+    with ThreadPoolExecutor(1) as beside:
+        return _told(case, prepared, expected, before, beside.submit(draw, case))
+
+
+def _told(
+    case: Case, prepared: Sequence[Prepared], expected: Forecast, before: float, drawing: Future[Drawn]
+) -> Summary:
+    """Find the evidence, save the classifier, and write all files of the run folder."""
+    protocol, place = case.protocol, case.place
+    watch = place.stopwatch
+    epochs = list(records.history_rows(case.judged, case.finals, case.parts))
     with watch.stage("evidence"):
         flattery = choice_optimism(case)
         standing = standing_of(case, prepared, selection_of(flattery))
@@ -77,10 +98,10 @@ def run_study(plan: Plan, place: Workplace) -> Summary:
             evidence = with_unknown_folder(case, evidence, answering)
     summary = summarise(case, standing, recommendation, evidence, epochs)
     with watch.stage("records"):
-        _write_records(case, epochs)
+        _write_records(case, epochs, drawing)
     what = "budget" if protocol.budget else "forecast"
     place.progress.say(f"That took {duration(watch.total - before)}; the {what} was {duration(expected.seconds)}.")
-    place.folder.write_timings(records.timings(expected, prepared, judged, case.finals, parts, place))
+    place.folder.write_timings(records.timings(expected, prepared, case.judged, case.finals, case.parts, place))
     place.folder.write_summary(summary)
     return summary
 
@@ -112,10 +133,10 @@ def _tested(plan: Plan, parts: Parts, preparation: Preparation, judged: Sequence
     )
 
 
-def _write_records(case: Case, epochs: Sequence[HistoryRow]) -> None:
+def _write_records(case: Case, epochs: Sequence[HistoryRow], drawing: Future[Drawn]) -> None:
     """Write what the report shows beside the summary."""
     folder = case.place.folder
     folder.write_pictures(pictures(case))
     folder.write_history(epochs)
     records.write_findings(case.judged, case.opened, case.parts, case.plan.table.classes, case.place)
-    write_image_map(case)
+    write_image_map(case, drawing)

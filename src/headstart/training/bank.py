@@ -26,7 +26,7 @@ from headstart.machine import core_count
 from headstart.progress import SILENT, Progress
 from headstart.training.group import BankData, HeadGroup
 from headstart.training.heads import Fit, Floats, Job, parameter_count
-from headstart.training.logistic import fit_logistic, shared_axes
+from headstart.training.logistic import fit_logistic
 
 # Bounds what one group holds (about 30 bytes per weight), and lets large heads train on several threads.
 GROUP_WEIGHTS = 2**19
@@ -41,6 +41,7 @@ def train_bank(
     *,
     classes: int,
     measure: Measure = ACCURACY,
+    axes: Floats | None = None,
     progress: Progress = SILENT,
 ) -> list[Fit]:
     """Train every job and return one fit per job, in order.
@@ -52,6 +53,7 @@ def train_bank(
         features: ``(images, inputs)`` float32; may be memory-mapped, it is never loaded whole.
         labels: class index of every image ``(images,)``, 0 to ``classes`` - 1.
         measure: what the epoch kept and early stopping go by, where a job has images to ``watch``.
+        axes: of ``logistic.principal_axes``, for logistic heads; None: each one's own.
 
     Raises:
         ValueError: a job has no training rows, more than one phase, a backbone that trains or images that change; or
@@ -62,7 +64,7 @@ def train_bank(
     for job in jobs:
         if job.settings.trainable != "none" or job.settings.phases or job.fresh:
             raise ValueError(f"a head alone trains in one phase, on features that stay. Received: {job.settings}.")
-    data = BankData(np.asarray(features), np.asarray(labels, np.int64), classes, measure)
+    data = BankData(np.asarray(features), np.asarray(labels, np.int64), classes, measure, axes)
     with progress.track("Training heads", total=sum(job.epochs for job in jobs), unit="epochs") as advance:
         fits = _train(data, _grouped(jobs, data), jobs, advance)
     return [fits[index] for index in range(len(jobs))]
@@ -98,15 +100,15 @@ def _batches(job: Job) -> Hashable:
 class _Solution:
     """A logistic job in the place of a group: all its epochs are one."""
 
-    def __init__(self, data: BankData, job: Job, axes: Floats | None) -> None:
+    def __init__(self, data: BankData, job: Job) -> None:
         self.fits: list[Fit] = []
         self.weights = parameter_count(job.head, inputs=data.inputs, classes=data.classes)
-        self._data, self._job, self._axes = data, job, axes
+        self._data, self._job = data, job
 
     def run_epoch(self) -> int:
         """Solve the job. Return how many epochs need not be waited for any more."""
         data = self._data
-        fit = fit_logistic(data.features, data.labels, self._job, classes=data.classes, axes=self._axes)
+        fit = fit_logistic(data.features, data.labels, self._job, classes=data.classes, axes=data.axes)
         self.fits = [fit]
         return self._job.epochs
 
@@ -114,8 +116,8 @@ class _Solution:
 Group = HeadGroup | _Solution
 
 
-def _new_group(data: BankData, jobs: Sequence[Job], axes: Floats | None) -> Group:
-    return _Solution(data, jobs[0], axes) if jobs[0].head.output == "logistic" else HeadGroup(data, jobs)
+def _new_group(data: BankData, jobs: Sequence[Job]) -> Group:
+    return _Solution(data, jobs[0]) if jobs[0].head.output == "logistic" else HeadGroup(data, jobs)
 
 
 def _train(
@@ -128,8 +130,6 @@ def _train(
 
     workers = max(1, min(core_count(), len(groups)))
     waiting, fits = deque(groups), dict[int, Fit]()
-    solved = [job for job in jobs if job.head.output == "logistic"]
-    axes = shared_axes(data.features, data.labels, solved, data.classes)
     living: dict[Future[int], tuple[list[int], Group]] = {}
     pool = ThreadPoolExecutor(workers)
     # Products this small are slower on two threads of the library than on one: the groups are the parallel part.
@@ -138,7 +138,7 @@ def _train(
             while waiting or living:
                 while waiting and _room(living.values(), workers):
                     members = waiting.popleft()
-                    group = _new_group(data, [jobs[index] for index in members], axes)
+                    group = _new_group(data, [jobs[index] for index in members])
                     living[pool.submit(group.run_epoch)] = (members, group)
                 for future in wait(living, return_when=FIRST_COMPLETED).done:
                     members, group = living.pop(future)

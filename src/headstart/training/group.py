@@ -37,13 +37,15 @@ LEDGER_VALUES = 2**16
 class BankData:
     """What all groups share.
 
-    ``features`` are ``(images, inputs)``, ``labels`` ``(images,)``; ``measure`` is what the epoch kept goes by.
+    ``features`` are ``(images, inputs)``, ``labels`` ``(images,)``; ``measure`` is what the epoch kept goes by,
+    ``axes`` are what logistic heads are solved along.
     """
 
     features: Floats
     labels: Rows
     classes: int
     measure: Measure
+    axes: Floats | None = None
 
     @property
     def inputs(self) -> int:

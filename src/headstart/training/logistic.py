@@ -37,30 +37,38 @@ from headstart.training.tally import measure
 
 Doubles = NDArray[np.float64]
 
-# From strong to weak. The search begins at the one that is best most often, goes on in steps of ten in either direction
-# as long as that is better, and then looks at the neighbours of the best.
+# From strong to weak. The search begins at the one that is best most often and goes on towards weaker ones as long as
+# that is better; where that was not so at once, towards stronger ones.
 PENALTIES = tuple(float(10 ** (power / 2)) for power in range(4, -9, -1))
-FIRST, STRIDE = 6, 2
+FIRST = 7
 # Few images make three folds too uneven, many make five needlessly slow.
 MANY_IMAGES, FEW_FOLDS, MANY_FOLDS = 1000, 3, 5
 # Largest entry of the gradient, in units of curvature, at which a solution is good enough: while searching, in the end.
 # Its square is about what the loss could still fall.
-SEARCH_GRADIENT, FINAL_GRADIENT = 1e-3, 1e-5
+SEARCH_GRADIENT, FINAL_GRADIENT = 1e-3, 1e-4
 # What a class' probability p adds to the curvature, p (1 - p): of answers that are all sure there is still so much.
 LEAST_CURVATURE = 0.01
-# Rows are looked at so many values at a time: 16 MB.
-PART_VALUES = 2**22
+# Rows are looked at so many values at a time: 2 MB, which stay near the processor for the way there and back.
+PART_VALUES = 2**19
+# Products are quick whose number of outputs is a multiple of this.
+OUTPUTS = 8
 # Standardised features of all cores together are held up to this share of the memory, or made anew in every pass.
 HELD_SHARE, UNTOLD_MEMORY = 1 / 4, 2**33
 
 
-def shared_axes(features: Floats, labels: NDArray[np.integer[Any]], jobs: Sequence[Job], classes: int) -> Floats | None:
-    """Return the principal axes ``(inputs, inputs)`` of the first job by key with as many rows as features.
+def principal_axes(features: Floats, rows: Rows) -> Floats | None:
+    """Return the principal axes ``(inputs, inputs)`` of some rows; computed once, they serve jobs on any of these rows.
 
-    They do for all jobs on much the same rows: the solution is theirs to the tolerance. None where no job has so many.
+    The solution of a job is the same along any axes, to the tolerance. None for fewer rows than features, where each
+    job has fewer axes of its own, and where the rows cannot be held in memory.
     """
-    large = [job for job in jobs if len(job.train) >= features.shape[1]]
-    return _Design(features, labels, min(large, key=lambda job: job.key), classes, None).axes if large else None
+    from threadpoolctl import threadpool_limits
+
+    if len(rows) < features.shape[1] or not _fits(len(rows), features.shape[1]):
+        return None
+    # sums over several threads differ in their last digit
+    with threadpool_limits(1, user_api="blas"):
+        return _axes_of(_standardized(features[rows], *_moments(features, rows)))
 
 
 def fit_logistic(
@@ -79,7 +87,7 @@ def fit_logistic(
     Args:
         features: ``(images, inputs)`` float32; may be memory-mapped.
         labels: class index of every image ``(images,)``.
-        axes: of ``shared_axes``; None: the job's own.
+        axes: of ``principal_axes``; None: the job's own.
     """
     design = _Design(features, labels, job, classes, axes)
     start, penalty = design.nothing(1), job.penalty or PENALTIES[0]
@@ -119,15 +127,14 @@ def _choose(design: _Design) -> tuple[float, Doubles]:
 
     begin = min(FIRST, len(PENALTIES) - 1)
     is_better(begin)
-    for step in (STRIDE, -STRIDE):
+    for step in (1, -1):
         place = begin + step
         while is_better(place):
             place += step
-    best = min(losses, key=lambda place: losses[place])
-    for neighbour in (best - 1, best + 1):
-        is_better(neighbour)
+        if place != begin + step:
+            break
     best = min(losses, key=lambda place: (losses[place], place))
-    return PENALTIES[best], solutions[best].mean(axis=1, keepdims=True)
+    return PENALTIES[best], solutions[best].mean(axis=0, keepdims=True)
 
 
 def _judge(
@@ -144,8 +151,8 @@ def _judge(
 class _Design:
     """The training rows of a job, standardised, in the order of their inner folds: a fold is a slice of them.
 
-    A solution is an array ``(axes + 1, problems, classes)``: kernels, and in the last row biases. Problems are solved
-    side by side, so that one pass over the rows serves all: each fold held out in turn, or the one of all rows.
+    A solution is an array ``(problems, classes, axes + 1)``: kernels, and at the end biases. Problems are solved side
+    by side, so that one pass over the rows serves all: each fold held out in turn, or the one of all rows.
     """
 
     def __init__(
@@ -162,16 +169,14 @@ class _Design:
         self._numbers, own = job.train[order], own[order]
         self.folds = [slice(start, stop) for start, stop in itertools.pairwise(_borders(fold[order]))]
         self._own = own
-        self._targets = smoothed_targets(job.settings, classes)[own]
+        self._targets = np.ascontiguousarray(smoothed_targets(job.settings, classes)[own].T)
         weights = class_weights(job.settings, own, classes)
         self._weights = None if weights is None else weights[own]
         self._mean, self._scale = _moments(features, self._numbers)
-        held = HELD_SHARE * (memory_bytes() or UNTOLD_MEMORY) / core_count()
-        fits = 4 * self.rows * len(self._mean) <= held
         self._held: Floats | None = None
         self.axes: Floats | None = None
-        if fits:
-            self.axes, self._held = _turned(self._standardized(slice(0, self.rows)), axes)
+        if _fits(self.rows, len(self._mean)):
+            self.axes, self._held = _turned(self._read(slice(0, self.rows)), axes)
         self._spread = self._variances()
         self._weight = 0.25
 
@@ -182,7 +187,7 @@ class _Design:
 
     def nothing(self, problems: int) -> Doubles:
         """Return the solution that finds all classes alike."""
-        return np.zeros((len(self._spread) + 1, problems, self.classes))
+        return np.zeros((problems, self.classes, len(self._spread) + 1))
 
     def solve(
         self, penalty: float, start: Doubles, *, held_out: Sequence[slice | None] = (None,), gradient: float
@@ -198,7 +203,7 @@ class _Design:
 
         # of the bias, whose input is 1, the curvature is that of the answers alone
         curvature = np.append(self._weight * self._spread + penalty, self._weight)
-        scale = np.broadcast_to(1 / np.sqrt(curvature)[:, None, None], start.shape).ravel()
+        scale = np.broadcast_to(1 / np.sqrt(curvature), start.shape).ravel()
 
         def scaled(vector: Doubles) -> tuple[float, Doubles]:
             value, slope = self._objective(held_out, penalty, (vector * scale).reshape(start.shape))
@@ -217,14 +222,14 @@ class _Design:
             for problem, fold in enumerate(self.folds):
                 mine = _overlap(rows, fold)
                 own = self._own[rows][mine]
-                losses = np.log(total[mine, problem]) - logits[mine, problem][np.arange(len(own)), own]
+                losses = np.log(total[problem, mine]) - logits[problem, :, mine][own, np.arange(len(own))]
                 weighted = losses if self._weights is None else losses * self._weights[rows][mine]
                 loss += float(np.sum(weighted, dtype=np.float64))
         return loss
 
     def folded(self, solution: Doubles) -> tuple[Floats, Floats]:
         """Return kernel and bias of the dense layer that does to features as they are what a solution does to these."""
-        kernel, bias = solution[:-1, 0], solution[-1, 0]
+        kernel, bias = solution[0, :, :-1].T, solution[0, :, -1]
         if self.axes is not None:
             kernel = self.axes.astype(np.float64) @ kernel
         kernel = kernel / self._scale[:, None]
@@ -232,48 +237,43 @@ class _Design:
 
     def _objective(self, held_out: Sequence[slice | None], penalty: float, solutions: Doubles) -> tuple[float, Doubles]:
         """Return the sum of the values to minimise, and its gradient, of the shape of the solutions."""
-        problems = len(held_out)
         counts = np.array([self.rows - (0 if one is None else one.stop - one.start) for one in held_out], np.float64)
-        slopes = np.zeros((problems * self.classes, len(solutions)))
-        losses, unsure = np.zeros(problems), 0.0
+        slopes, losses, unsure = np.zeros(solutions.shape), np.zeros(len(held_out)), 0.0
         for part, rows in self._parts():
             delta, total = self._logits(part, solutions)
-            targets = self._targets[rows][:, None]
-            of_rows = np.log(total) - np.sum(delta * targets, axis=2)
+            targets = self._targets[:, rows]
+            of_rows = np.log(total) - np.sum(delta * targets, axis=1)
             np.exp(np.maximum(delta, LOWEST_LOGIT, out=delta), out=delta)
-            delta /= total[:, :, None]
-            unsure += float(delta.sum() - np.vdot(delta, delta))
+            delta /= total[:, None]
+            unsure += total.size - float(np.vdot(delta, delta))
             delta -= targets
             if self._weights is not None:
-                of_rows *= self._weights[rows][:, None]
-                delta *= self._weights[rows][:, None, None]
+                of_rows *= self._weights[rows]
+                delta *= self._weights[rows]
             for problem, fold in enumerate(held_out):
                 if fold is not None:
                     without = _overlap(rows, fold)
-                    of_rows[without, problem], delta[without, problem] = 0, 0
-            losses += of_rows.sum(axis=0, dtype=np.float64)
-            flat = delta.reshape(len(part), -1)
-            slopes[:, :-1] += flat.T @ part
-            slopes[:, -1] += flat.sum(axis=0, dtype=np.float64)
-        self._weight = max(LEAST_CURVATURE, unsure / (self.rows * problems * self.classes))
-        gradient = slopes.T.reshape(solutions.shape) / counts[:, None]
-        gradient[:-1] += penalty * solutions[:-1]
-        value = float(np.sum(losses / counts)) + 0.5 * penalty * float(np.vdot(solutions[:-1], solutions[:-1]))
-        return value, gradient
+                    of_rows[problem, without], delta[problem, :, without] = 0, 0
+            losses += of_rows.sum(axis=1, dtype=np.float64)
+            slopes[:, :, :-1] += _product(delta, part)
+            slopes[:, :, -1] += delta.sum(axis=2, dtype=np.float64)
+        self._weight = max(LEAST_CURVATURE, unsure / (self.rows * len(held_out) * self.classes))
+        slopes /= counts[:, None, None]
+        kernels = solutions[:, :, :-1]
+        slopes[:, :, :-1] += penalty * kernels
+        return float(np.sum(losses / counts)) + 0.5 * penalty * float(np.sum(kernels * kernels)), slopes
 
     def _logits(self, part: Floats, solutions: Doubles) -> tuple[Floats, Floats]:
-        """Return logits ``(rows, problems, classes)`` whose highest is 0, and the sums of their powers."""
-        kernels = solutions.astype(np.float32).reshape(len(solutions), -1)
-        logits: Floats = part @ kernels[:-1]
-        logits += kernels[-1]
-        logits = logits.reshape(len(part), *solutions.shape[1:])
-        logits -= logits.max(axis=2, keepdims=True)
-        return logits, np.exp(np.maximum(logits, LOWEST_LOGIT)).sum(axis=2)
+        """Return logits ``(problems, classes, rows)`` whose highest is 0, and the sums of their powers."""
+        logits = _product(solutions[:, :, :-1].astype(np.float32), part.T)
+        logits += solutions[:, :, -1:].astype(np.float32)
+        logits -= logits.max(axis=1, keepdims=True)
+        return logits, np.exp(np.maximum(logits, LOWEST_LOGIT)).sum(axis=1)
 
     def _parts(self) -> Iterator[tuple[Floats, slice]]:
         """Yield the standardised rows part by part, and where they stand."""
         for rows in _cut(slice(0, self.rows), len(self._spread)):
-            yield self._standardized(rows) if self._held is None else self._held[rows], rows
+            yield self._read(rows) if self._held is None else self._held[rows], rows
 
     def _variances(self) -> Doubles:
         """Return the mean square of the rows along every axis."""
@@ -282,11 +282,35 @@ class _Design:
         squares: Doubles = np.einsum("ij,ij->j", self._held, self._held, dtype=np.float64)
         return squares / self.rows
 
-    def _standardized(self, rows: slice) -> Floats:
-        part: Floats = self._features[self._numbers[rows]]
-        part -= self._mean.astype(np.float32)
-        part /= self._scale.astype(np.float32)
-        return part
+    def _read(self, rows: slice) -> Floats:
+        return _standardized(self._features[self._numbers[rows]], self._mean, self._scale)
+
+
+def _fits(rows: int, inputs: int) -> bool:
+    """Tell whether standardised rows may be held in memory."""
+    return 4 * rows * inputs <= HELD_SHARE * (memory_bytes() or UNTOLD_MEMORY) / core_count()
+
+
+def _standardized(rows: Floats, mean: Doubles, scale: Doubles) -> Floats:
+    """Return rows of one's own, changed in place."""
+    rows -= mean.astype(np.float32)
+    rows /= scale.astype(np.float32)
+    return rows
+
+
+def _axes_of(rows: Floats) -> Floats:
+    """Return the principal axes ``(inputs, inputs)`` of standardised rows."""
+    axes: Floats = np.linalg.eigh(rows.T @ rows)[1]
+    return axes
+
+
+def _product(left: Floats, right: Floats) -> Floats:
+    """Return what products ``(problems, classes, n)`` with ``(n, m)`` are, by one with rows of zeros in the end."""
+    problems, classes, inner = left.shape
+    outputs = problems * classes
+    wide = np.zeros((outputs + -outputs % OUTPUTS, inner), np.float32)
+    wide[:outputs] = left.reshape(outputs, inner)
+    return (wide @ right)[:outputs].reshape(problems, classes, -1)
 
 
 def _overlap(rows: slice, fold: slice) -> slice:
@@ -300,7 +324,7 @@ def _turned(rows: Floats, axes: Floats | None) -> tuple[Floats, Floats]:
     Of fewer rows than inputs the axes span the rows, in which every solution lies.
     """
     if len(rows) >= rows.shape[1]:
-        own: Floats = np.linalg.eigh(rows.T @ rows)[1] if axes is None else axes
+        own = _axes_of(rows) if axes is None else axes
         return own, rows @ own
     squares, sides = np.linalg.eigh(rows @ rows.T)
     kept = squares >= max(squares[-1] * 1e-6, np.finfo(np.float32).tiny)
