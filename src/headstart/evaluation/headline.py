@@ -13,6 +13,9 @@ from headstart.evaluation.evidence import CleanTest, Interval
 from headstart.evaluation.results import Evaluation, FinalResult, FoldValues
 from headstart.evaluation.summary import Summary
 
+# Below half of the last digit shown nothing is said to be lower.
+UNSEEN = 0.0005
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -91,9 +94,8 @@ def scored_in_words(summary: Summary) -> str:
     By how much they are lowered; or, where folds are scored at their best epochs, that this flatters; or nothing.
     """
     by = shift(summary)
-    if by:
-        points = "less than 0.1" if by < 0.0005 else f"{100 * by:.1f}"
-        return f"So all accuracies on images held back are shown less {points} points; the order stays."
+    if by >= UNSEEN:
+        return f"So all accuracies on images held back are shown {100 * by:.1f} points lower; the order stays."
     if summary.protocol.score_epoch == "best" and _several_epochs(summary):
         # studies of earlier versions scored every run so, whatever a report did
         as_published = ", as the report did" if summary.protocol.choose_by else ""
