@@ -1,6 +1,7 @@
 """The classifier of a plain study against five lines of scikit-learn, on the same features and the same split.
 
-    python benchmarks/baseline.py SHARED --out baseline.jsonl [--sizes 10,20,50,200,0] [--seeds 5] [--combine]
+    python benchmarks/baseline.py SHARED --out baseline.jsonl [--sizes 10,20,50,200,0] [--seeds 5]
+        [--combine | --budget SECONDS]
     python benchmarks/baseline.py --table baseline.jsonl
 
 SHARED holds ``datasets/`` (flower_photos, natural_images, imagenette_160) and ``weights/``; scikit-learn's digits are
@@ -9,7 +10,8 @@ cuts a fifth as a test), a seed and a network. Of subsets, up to 100 other image
 study is that of ``headstart compare DATA --backbones NETWORK``: its plan, rounds, choice and final training, without
 what does not touch the classifier (evidence, page). The rival is ``StandardScaler`` and ``LogisticRegressionCV`` (9
 values of C, 5 folds). Cases that a file holds are not run again. With ``--combine`` both networks take part, and what
-``--combine`` would hand over is compared with the rival on each of them.
+``--combine`` would hand over is compared with the rival on each of them; with ``--budget``, what the whole command
+hands over that may take so many seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart import storage
+from headstart import api, storage
 from headstart.data.images import read_table
 from headstart.evaluation.ranking import best_first
 from headstart.evaluation.significance import mcnemar_exact
@@ -133,7 +135,16 @@ def rival_right(features: np.ndarray, parts: Parts) -> np.ndarray:
     return model.predict(features[parts.test]) == parts.labels[parts.test]
 
 
-def perform(task: Task, root: Path, weights: Path, *, combine: bool) -> dict[str, Any]:
+def with_budget(task: Task, table: Path, weights: Path, folder: Path, seconds: float) -> tuple[str, float, float]:
+    """Run the whole command within a budget; return whose classifier it hands over, its test accuracy, and seconds."""
+    start = time.perf_counter()
+    settings = Settings(backbones=task.networks, seed=task.seed, budget=seconds)
+    found = api.compare(table, settings, out=folder, weights_dir=weights).summary
+    [test] = [one.test for one in found.finals if one.candidate == found.recommended]
+    return found.recommended, test.accuracy, time.perf_counter() - start
+
+
+def perform(task: Task, root: Path, weights: Path, *, combine: bool, budget: float) -> dict[str, Any]:
     """Run one case and return its figures."""
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
@@ -147,11 +158,15 @@ def perform(task: Task, root: Path, weights: Path, *, combine: bool) -> dict[str
             features = one.learner.features(np.arange(len(case.parts.rows)))
             rivals[one.network.backbone.name] = rival_right(features, case.parts)
         rival_seconds = time.perf_counter() - start
+        chosen, accuracy, taken = case.best, float(right.mean()), 0.0
+        if combination:
+            chosen, accuracy = combination.id, combination.test.accuracy
+        if budget:
+            chosen, accuracy, taken = with_budget(task, table, weights, Path(name) / "budget", budget)
     return {
         "key": task.key, "data": task.data, "size": task.size, "seed": task.seed, "networks": task.networks,
         "test_images": len(right), "ours": float(right.mean()), "shown": float(shown), "best": case.best,
-        "combination": combination.id if combination else None,
-        "combined": combination.test.accuracy if combination else float(right.mean()),
+        "with_option": accuracy, "chosen": chosen, "option_seconds": taken,
         "rivals": {name: float(one.mean()) for name, one in rivals.items()},
         "only_ours": {name: int((right & ~one).sum()) for name, one in rivals.items()},
         "only_theirs": {name: int((one & ~right).sum()) for name, one in rivals.items()},
@@ -159,12 +174,12 @@ def perform(task: Task, root: Path, weights: Path, *, combine: bool) -> dict[str
     }  # fmt: skip
 
 
-def tasks(sizes: Sequence[int], seeds: int, *, combine: bool) -> Iterator[Task]:
-    """Yield every case, the smallest first."""
+def tasks(sizes: Sequence[int], seeds: int, *, both: bool) -> Iterator[Task]:
+    """Yield every case, the smallest first; the networks one by one, or ``both`` together."""
     for size in sizes:
         for seed in range(seeds):
             for data in SETS:
-                for networks in [NETWORKS] if combine else [(one,) for one in NETWORKS]:
+                for networks in [NETWORKS] if both else [(one,) for one in NETWORKS]:
                     yield Task(data, size, seed, networks)
 
 
@@ -187,11 +202,11 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         size = f"{row['size']} a class" if row["size"] else "whole set"
         for name in (row["data"], size, "all"):
             groups[name].append(row)
-    print(f"{'':<16}{'cases':>6}  {'ours - theirs':<16}{'worse':>6}  {'shown - test':<16}{'with --combine':<16}")
+    print(f"{'':<16}{'cases':>6}  {'ours - theirs':<16}{'worse':>6}  {'shown - test':<16}{'with the option':<16}")
     for name, members in groups.items():
         pairs = [(row, one) for row in members for one in row["rivals"]]
         gained = [row["ours"] - row["rivals"][one] for row, one in pairs]
-        combined = [row["combined"] - row["rivals"][one] for row, one in pairs if len(row["networks"]) > 1]
+        combined = [row["with_option"] - row["rivals"][one] for row, one in pairs if len(row["networks"]) > 1]
         worse = sum(is_worse(row, one) for row, one in pairs)
         shown = mean_and_half([row["shown"] - row["ours"] for row in members])
         last = mean_and_half(combined) if combined else ""
@@ -207,6 +222,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="10,20,50,200,0")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--combine", action="store_true")
+    parser.add_argument("--budget", type=float, default=0.0)
     arguments = parser.parse_args()
     file = arguments.table or arguments.out
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
@@ -214,8 +230,9 @@ def main() -> None:
         known = {row["key"] for row in rows}
         roots = {name: arguments.shared / "datasets" / name for name in SETS}
         roots["digits"] = digits(Path(tempfile.mkdtemp()))
-        run = partial(perform, weights=arguments.shared / "weights", combine=arguments.combine)
-        for task in tasks([int(one) for one in arguments.sizes.split(",")], arguments.seeds, combine=arguments.combine):
+        weights, both = arguments.shared / "weights", arguments.combine or arguments.budget > 0
+        run = partial(perform, weights=weights, combine=arguments.combine, budget=arguments.budget)
+        for task in tasks([int(one) for one in arguments.sizes.split(",")], arguments.seeds, both=both):
             if task.key not in known:
                 rows.append(run(task, roots[task.data]))
                 with file.open("a", encoding="utf-8") as stream:
