@@ -338,7 +338,8 @@ def runs(folder: Path, as_json: bool, quiet: bool) -> None:
     With --json:
     [{"name", "folder", "title", "state": "done"|"not finished"|"damaged", "reason", "finished": UTC time,
       "images", "classes", "candidates", "failed", "best", "recommended",
-      "validation": {"accuracy", "ci95": [low, high]}, "test": {"accuracy", "ci95"}, "seconds"}, ..]
+      "validation": {"accuracy", "ci95": [low, high]}, "test": {"accuracy", "ci95"}, "seconds",
+      "test_images", "contaminated": of these, how many are also training images}, ..]
 
     Example: headstart runs runs --json
     """

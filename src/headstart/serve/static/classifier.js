@@ -234,10 +234,10 @@ function describe(found) {
   const unknown = found.unknown ? " It answers “unknown” to pictures that are unlike all of them." : "";
   find("knows").textContent = `It knows ${count(found.classes.length, "class", "classes")}: ${list(found.classes, 12)}.${unknown}`;
   const right = Math.round(from.test_accuracy * from.test_images);
-  find("quality").textContent = `Of ${from.test_images.toLocaleString("en")} test images that it had never seen it named ${right.toLocaleString("en")} rightly: ${percent(from.test_accuracy)}.`;
+  find("quality").textContent = !from.test_images ? "It had learned from all of its test images: how good it is on others is not known." : `Of ${from.test_images.toLocaleString("en")} test images that it had never seen it named ${right.toLocaleString("en")} rightly: ${percent(from.test_accuracy)}.`;
   const facts = [
     ["Classes", list(found.classes)],
-    ["Test accuracy", `${percent(from.test_accuracy)} of ${count(from.test_images, "image")}`],
+    ["Test accuracy", !from.test_images ? "not known" : `${percent(from.test_accuracy)} of ${count(from.test_images, "image")}`],
     ["Learned from", count(from.training_images, "image")],
     ["Network", `${from.candidate}, sees ${found.input.height} × ${found.input.width} pixels`],
     ["Probabilities", found.calibrated ? "calibrated: of all answers with 80 %, about 80 % should be right" : "not calibrated"],
