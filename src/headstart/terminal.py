@@ -66,7 +66,7 @@ class LineProgress(Progress):
         """Print the step with its total and time once it has ended."""
         start = time.perf_counter()
         yield lambda done: None
-        self.say(f"{name}: {total:,} {unit} in {time.perf_counter() - start:.1f} s")
+        self.say(f"{name}: {total:,} {unit.removesuffix("s") if total == 1 else unit} in {time.perf_counter() - start:.1f} s")
 
 
 class BarProgress(Progress):

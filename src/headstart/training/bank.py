@@ -65,7 +65,8 @@ def train_bank(
         if job.settings.trainable != "none" or job.settings.phases or job.fresh:
             raise ValueError(f"a head alone trains in one phase, on features that stay. Received: {job.settings}.")
     data = BankData(np.asarray(features), np.asarray(labels, np.int64), classes, measure, axes)
-    with progress.track("Training heads", total=sum(job.epochs for job in jobs), unit="epochs") as advance:
+    unit = "heads" if all(job.head.output == "logistic" for job in jobs) else "epochs"
+    with progress.track("Training heads", total=sum(job.epochs for job in jobs), unit=unit) as advance:
         fits = _train(data, _grouped(jobs, data), jobs, advance)
     return [fits[index] for index in range(len(jobs))]
 
