@@ -66,7 +66,8 @@ class LineProgress(Progress):
         """Print the step with its total and time once it has ended."""
         start = time.perf_counter()
         yield lambda done: None
-        self.say(f"{name}: {total:,} {unit.removesuffix("s") if total == 1 else unit} in {time.perf_counter() - start:.1f} s")
+        what = unit.removesuffix("s") if total == 1 else unit
+        self.say(f"{name}: {total:,} {what} in {time.perf_counter() - start:.1f} s")
 
 
 class BarProgress(Progress):
