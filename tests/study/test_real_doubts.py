@@ -18,7 +18,7 @@ from headstart.study.doubts import find_doubts
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 FLOWERS, WEIGHTS = SHARED / "datasets" / "flower_photos", SHARED / "weights"
-WRONG, SEEDS = 40, 2
+WRONG, SEEDS = 40, 3
 pytestmark = [
     pytest.mark.realdata,
     pytest.mark.slow,

@@ -13,7 +13,7 @@ from headstart.evaluation.evidence import CleanTest, Interval
 from headstart.evaluation.results import Evaluation, FinalResult, FoldValues
 from headstart.evaluation.summary import Summary
 
-# Below half of the last digit shown nothing is said to be lower.
+# Below half of the last digit shown a difference is not seen.
 UNSEEN = 0.0005
 
 

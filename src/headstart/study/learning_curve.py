@@ -11,6 +11,7 @@ import numpy as np
 from headstart import recipe, storage
 from headstart.data.split import Round
 from headstart.evaluation.evidence import Expected, LearningCurve, LearningPoint
+from headstart.evaluation.headline import UNSEEN
 from headstart.evaluation.learning_curve import Gain, expected_gains
 from headstart.evaluation.ranking import best_first
 from headstart.recipe import Protocol
@@ -25,8 +26,6 @@ SHARES = (0.05, 0.1, 0.2, 0.35, 0.6)
 FEWEST_PER_CLASS = 2
 # To how many times as many images the curve is carried on.
 FACTORS = (1.5, 2.0, 4.0)
-# A gain below half of the last digit shown is none.
-UNSEEN = 0.0005
 
 
 def learning_curve(case: Case) -> LearningCurve | None:

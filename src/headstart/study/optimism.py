@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headstart import storage
 from headstart.evaluation.evidence import Optimism, Overfitting
+from headstart.evaluation.headline import UNSEEN
 from headstart.evaluation.metrics import CLIP
 from headstart.evaluation.optimism import Correction, best_epoch_optimism, correct_choice
 from headstart.evaluation.overfitting import Course
@@ -24,9 +25,6 @@ from headstart.study.parts import Parts, Rows
 from headstart.training.heads import EpochMetrics, EpochRow, Fit, Scores, softmax
 
 Floats = NDArray[np.float64]
-
-# Changes below half of the last digit shown are called "less than".
-UNSEEN = 0.0005
 
 
 def optimism(case: Case) -> Optimism:

@@ -290,10 +290,7 @@ def _look_around(
     study: _Study, turns: Sequence[tuple[Round, Fit, Mapping[int, Fit]]]
 ) -> list[tuple[Signs, list[_Trial]]]:
     """Look at every round, as many at once as there are cores."""
-    from threadpoolctl import threadpool_limits
-
-    # halves of a covariance are small: two threads of the library wait for each other longer than they compute
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(core_count()) as pool:
+    with ThreadPoolExecutor(core_count()) as pool:
         return list(pool.map(lambda turn: _look_in(study, *turn), turns))
 
 
