@@ -199,8 +199,10 @@ def test_where_one_of_two_networks_has_no_say_the_map_is_the_other_ones(tmp_path
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_the_map_of_an_image_and_its_mirror_image_is_turned_back(tmp_path):
-    classifier = save(tmp_path / "it", flip_graph(member(network(), 0)))
+@pytest.mark.parametrize("others", [(), (9,)])
+def test_the_map_of_an_image_and_its_mirror_image_is_turned_back(tmp_path, others):
+    backbones = [member(model, 0).backbone for model in (network(), *(network(one, 4) for one in others))]
+    classifier = save(tmp_path / "it", flip_graph(backbones, Head(), kernel_and_bias(6 + sum(others))))
     images = photographs(4)
     straight = Explainer(classifier).grad_cam(images, [0, 1, 2, 0])
     turned = Explainer(classifier).grad_cam([one[:, ::-1] for one in images], [0, 1, 2, 0])

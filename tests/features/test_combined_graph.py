@@ -124,17 +124,18 @@ def test_joined_features_stand_side_by_side(widths, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_flip_is_the_mean_over_the_image_and_its_mirror_image(widths, tmp_path, count):
+@pytest.mark.parametrize("names", [("mobilenet",), ("mobilenet", "mobilenet_v2")])
+def test_flip_is_the_mean_over_the_image_and_its_mirror_image(widths, tmp_path, names, count):
     images = photographs(count)
-    one = member(backbone("mobilenet"), widths["mobilenet"])
-    found = outputs_of(flip_graph(one), images, tmp_path)
-    straight, turned = (
-        probabilities(pooled("mobilenet", seen), one.weights) for seen in (images, images[:, :, ::-1].copy())
-    )
+    weights = head_weights(sum(widths[name] for name in names))
+    found = outputs_of(flip_graph([backbone(name) for name in names], Head(), weights), images, tmp_path)
+    features = [
+        np.concatenate([pooled(name, seen) for name in names], axis=1) for seen in (images, images[:, :, ::-1].copy())
+    ]
+    straight, turned = (probabilities(one, weights) for one in features)
     assert np.abs(straight - turned).max() > 1e-3
     np.testing.assert_allclose(found[graph.PROBABILITIES], (straight + turned) / 2, atol=1e-5)
-    assert found[graph.FEATURES].shape == (count, widths["mobilenet"])
-    np.testing.assert_allclose(found[graph.FEATURES], pooled("mobilenet", images), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found[graph.FEATURES], features[0], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found[graph.FEATURE_MAP], feature_maps("mobilenet", images), rtol=1e-3, atol=1e-3)
 
 
@@ -154,7 +155,6 @@ def test_members_resize_images_each_to_its_own_size(widths, tmp_path, rule):
 
 def test_sure_answers_keep_finite_logits(widths, tmp_path):
     weights = [np.zeros((widths["mobilenet"], CLASSES), np.float32), np.float32([500, 0, 0])]
-    one = Member(backbone("mobilenet"), Head(), weights)
-    found = outputs_of(flip_graph(one), photographs(1), tmp_path)
+    found = outputs_of(flip_graph([backbone("mobilenet")], Head(), weights), photographs(1), tmp_path)
     np.testing.assert_allclose(found[graph.PROBABILITIES], [[1, 0, 0]], atol=1e-7)
     assert np.isfinite(found[graph.LOGITS]).all()

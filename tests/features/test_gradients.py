@@ -178,18 +178,22 @@ def test_joined_features_have_a_map_for_each_network(tmp_path):
         agrees(one, values, gradient)
 
 
-def test_mirror_images_are_the_second_half(tmp_path):
-    model = network()
-    one = member(model, Head(), 3)
+@pytest.mark.parametrize("several", [False, True])
+def test_mirror_images_are_the_second_half(tmp_path, several):
+    models = (network(), network(5, 4)) if several else (network(),)
+    weights = head_weights(Head(), CHANNELS + 5 * several)
     both = np.concatenate([PIXELS, PIXELS[:, :, ::-1]])
-    values = tf.convert_to_tensor(model(ZERO_TO_ONE.apply(both)))
+    maps = [tf.convert_to_tensor(model(ZERO_TO_ONE.apply(both))) for model in models]
     with tf.GradientTape() as tape:
-        tape.watch(values)
-        said = tf.nn.softmax(keras_scores(one.head, one.weights, values))
+        tape.watch(maps)
+        pooled = tf.concat([tf.reduce_mean(one, (1, 2)) for one in maps], 1)
+        said = tf.nn.softmax(keras_scores(Head(), weights, pooled))
         score = tf.math.log(chosen((said[:5] + said[5:]) / 2))
-    [found] = trunk_of(flip_graph(one), tmp_path).feature_maps(PIXELS, ASKED)
-    assert len(found.values) == 10
-    agrees(found, values, tape.gradient(score, values))
+    backbones = [Backbone(backbone_of(model), SIZE) for model in models]
+    found = trunk_of(flip_graph(backbones, Head(), weights), tmp_path).feature_maps(PIXELS, ASKED)
+    assert [len(one.values) for one in found] == [10] * len(models)
+    for one, values, gradient in zip(found, maps, tape.gradient(score, maps), strict=True):
+        agrees(one, values, gradient)
 
 
 def test_an_operation_without_a_derivative_is_named(tmp_path):

@@ -52,7 +52,10 @@ def made(tmp_path, monkeypatch):
         ]
         costs = {**frozen, **tuned}
         measurement = SimpleNamespace(
-            network_seconds=lambda one: costs[one.name], features=lambda one: 0.0, tuned=lambda one: costs[one.name]
+            network_seconds=lambda one: costs[one.name],
+            features=lambda one: 0.0,
+            tuned=lambda one: costs[one.name],
+            combining=lambda: 0.0,
         )
         monkeypatch.setattr(module, "Measurement", lambda *_: measurement)
         monkeypatch.setattr(module, "judge", judge)
@@ -121,6 +124,14 @@ def test_fine_tuning_takes_as_many_epochs_as_fit(made):
     assert 3 <= epochs < 20
     assert by_id(judged)["mobilenet-tuned"].candidate.train.phases[0].epochs == epochs
     assert said[0] == f"Within the budget, epochs of mobilenet-tuned: {5 + epochs}."
+
+
+def test_combinations_are_reserved(made, monkeypatch):
+    found, _ = made(200.0, {"mobilenet": 1}, {"mobilenet-tuned": 400})
+    monkeypatch.setattr(module.Measurement(), "combining", lambda: 60.0)
+    _, judged = found.run()
+    left = 0.85 * (200 - 60 - module.AFTERWARDS - 100 * module.AFTERWARDS_PER_IMAGE)
+    assert by_id(judged)["mobilenet-tuned"].candidate.train.phases[0].epochs == int(left / 400 * 20)
 
 
 def test_too_few_epochs_are_not_worth_it(made):

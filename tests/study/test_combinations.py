@@ -17,7 +17,7 @@ from headstart.recipe import Candidate
 from headstart.runs.folder import RunFolder
 from headstart.study import combinations as combinations_module
 from headstart.study import learners, study
-from headstart.study.combinations import AVERAGE, FLIP, JOINED, Answers, answers_of, combinations
+from headstart.study.combinations import AVERAGE, FLIP, JOINED, JOINED_FLIP, KINDS, Answers, answers_of, combinations
 from headstart.study.combined import save_combination, save_recommended
 from headstart.study.prepare import Preparation
 from headstart.study.workshop import build_network
@@ -88,8 +88,8 @@ def mid_p(right_a, right_b):
 
 
 def test_each_kind_is_in_the_summary(small):
-    assert [one.kind for one in small.summary.combinations] == [AVERAGE, JOINED, FLIP]
-    assert [one.comparison.a for one in small.summary.combinations] == [small.summary.best] * 3
+    assert tuple(one.kind for one in small.summary.combinations) == KINDS == (AVERAGE, JOINED, FLIP, JOINED_FLIP)
+    assert [one.comparison.a for one in small.summary.combinations] == [small.summary.best] * 4
 
 
 def test_the_average_is_the_mean_of_the_files_numbers(small):
@@ -175,14 +175,29 @@ def test_flip_is_what_keras_says_of_mirrored_files(case, photographs):
     np.testing.assert_allclose(said.test, (straight + turned) / 2, atol=1e-4)
 
 
+def test_a_joined_head_with_mirror_images_learns_from_both_and_answers_with_the_mean(case, small):
+    said, parts = answers_of(case, JOINED_FLIP), case.parts
+    everything = np.arange(len(parts.rows))
+    straight = np.concatenate([case.learner_of(name).features(everything) for name in said.members], axis=1)
+    turned = np.concatenate([case.preparation.mirrored(case.judged_of(name).network) for name in said.members], axis=1)
+    assert np.abs(straight - turned).max() > 1e-3
+    kernel, bias = said.fit.weights
+    answers = [softmax(rows[parts.test].astype(np.float64) @ kernel + bias) for rows in (straight, turned)]
+    np.testing.assert_allclose(said.test, np.mean(answers, axis=0), atol=1e-4)
+    assert said.parameters == answers_of(case, JOINED).parameters
+    # trained in another way than the head that has not seen the mirror images
+    assert np.abs(kernel - answers_of(case, JOINED).fit.weights[0]).max() > 1e-3
+    assert "and every image goes through 2 networks twice." in found(small, JOINED_FLIP).sentence
+
+
 def test_tests_are_mcnemar_with_holm_over_all_combinations(case, small):
     labels = case.parts.labels[case.parts.test]
     right = case.test_of(case.best).probabilities.argmax(axis=1) == labels
     kinds = [one.kind for one in small.summary.combinations]
     others = [answers_of(case, kind).test.argmax(axis=1) == labels for kind in kinds]
     expected = [mid_p(right, other) for other in others]
-    order, adjusted = np.argsort(expected, kind="stable"), np.zeros(3)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate([(3 - rank) * expected[at] for rank, at in enumerate(order)]))
+    order, adjusted = np.argsort(expected, kind="stable"), np.zeros(4)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate([(4 - rank) * expected[at] for rank, at in enumerate(order)]))
     rows = [one.comparison for one in small.summary.combinations]
     np.testing.assert_allclose([row.p_value for row in rows], expected)
     np.testing.assert_allclose([row.p_adjusted for row in rows], adjusted)
@@ -224,7 +239,9 @@ def test_a_failure_is_said_and_stays_alone(case, monkeypatch):
     monkeypatch.setattr(Preparation, "mirrored", fail)
     monkeypatch.setattr(case.place.progress, "say", said.append, raising=False)
     assert [one.kind for one in combinations(case)] == [AVERAGE, JOINED]
-    assert said == ["A combination (flip) failed and is left out: RuntimeError: no mirror"]
+    assert said == [
+        f"A combination ({kind}) failed and is left out: RuntimeError: no mirror" for kind in (FLIP, JOINED_FLIP)
+    ]
 
 
 def planted(case, *, test_right, folds_right, members):
@@ -276,7 +293,7 @@ def test_what_is_better_out_of_fold_is_recommended(weak, monkeypatch, test_right
 def test_only_the_best_out_of_fold_is_recommended(case, monkeypatch):
     """On the test images the second would be better: they have no say."""
     images = len(case.parts.test)
-    shares = {AVERAGE: (images // 2, 1.1), JOINED: (images, 0.99), FLIP: (images, 0.5)}
+    shares = {AVERAGE: (images // 2, 1.1), JOINED: (images, 0.99), FLIP: (images, 0.5), JOINED_FLIP: (images, 0.5)}
 
     def plant(case, kind):
         test_right, folds_right = shares[kind]
@@ -320,7 +337,7 @@ def test_an_interval_never_contradicts_the_conclusion_without_a_word(ci95, p_val
 def test_a_candidate_may_bear_the_name_of_a_combination(case, monkeypatch):
     renamed = dataclasses.replace(case.judged[-1], candidate=dataclasses.replace(case.judged[-1].candidate, name=FLIP))
     other = dataclasses.replace(case, judged=[*case.judged, renamed])
-    assert [one.id for one in combinations(other)] == ["average", "joined", "(flip)"]
+    assert [one.id for one in combinations(other)] == ["average", "joined", "(flip)", "joined_flip"]
 
 
 def check_temperature(case, kind, temperature):
@@ -334,7 +351,7 @@ def check_temperature(case, kind, temperature):
     assert losses[1] <= min(losses)
 
 
-@pytest.mark.parametrize("kind", [AVERAGE, JOINED, FLIP])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_classifier_gives_the_studys_numbers(case, small, photographs, kind, monkeypatch):
     one = found(small, kind)
     # so few images are fitted on nowhere else

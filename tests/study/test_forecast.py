@@ -1,5 +1,6 @@
 """What a study is said to take, and what saying so may cost."""
 
+import dataclasses
 import time
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from headstart import storage
 from headstart.data.images import read_table
 from headstart.progress import SILENT
+from headstart.recipe import Candidate
 from headstart.runs.folder import RunFolder
 from headstart.study.forecast import AFTERWARDS, AFTERWARDS_PER_IMAGE, duration, forecast
 from headstart.study.parts import make_parts
@@ -20,9 +22,9 @@ from headstart.study.workshop import Workshop
 def measured(finished, tmp_path, monkeypatch):
     """Return a maker of forecasts of the finished study in a folder of its own, with its cache or an empty one."""
 
-    def make(cache):
+    def make(cache, **more):
         monkeypatch.setenv("HEADSTART_CACHE", str(cache))
-        recipe = recipe_from(finished.settings)
+        recipe = recipe_from(dataclasses.replace(finished.settings, **more))
         table = read_table(finished.data, rules=recipe.data, cache=storage.cache_folder())
         plan = make_plan(table, recipe, weights_dir=None, folds_asked=False)
         place = open_workplace(RunFolder(tmp_path / "run"), plan, SILENT, command="")
@@ -44,6 +46,18 @@ def test_features_that_are_missing_count(finished, measured, tmp_path):
     # 1,024 values of four bytes each
     assert missing.size_bytes == images * 1024 * 4
     assert missing.seconds > there.seconds - 2
+
+
+def test_combinations_count_with_their_mirror_images(finished, measured, monkeypatch):
+    (plain, images), (control, _) = measured(finished.cache), measured(finished.cache, combine=True)
+    # random weights are a control, which is never combined
+    assert control.size_bytes == plain.size_bytes == 0
+    monkeypatch.setattr(Candidate, "is_control", property(lambda self: False))
+    alone, _ = measured(finished.cache, combine=True)
+    assert alone.size_bytes == images * 1024 * 4
+    both, _ = measured(finished.cache, combine=True, backbones=("mobilenet:random", "mobilenet_v2:random"))
+    assert both.size_bytes == images * (1024 + 2 * 1280) * 4
+    assert both.seconds > plain.seconds
 
 
 def test_a_stopwatch_begins_where_the_command_began():

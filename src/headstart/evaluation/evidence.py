@@ -303,8 +303,8 @@ class Combination:
     """Several networks, or several views of an image, that answer together.
 
     ``kind`` is ``average`` (mean of the finalists' probabilities), ``joined`` (one head on the features of two
-    backbones) or ``flip`` (mean over the image and its mirror image). ``recommended`` only where it does better than
-    the best candidate by more than chance explains. ``cross_validated`` is its accuracy out of fold.
+    backbones), ``flip`` (mean over the image and its mirror image) or ``joined_flip`` (both). ``recommended`` is the
+    one that does best out of fold, better than the best candidate. ``cross_validated`` is its accuracy out of fold.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""OpenVINO graphs of several networks, or of an image and its mirror image, that answer together.
+"""OpenVINO graphs of several networks, of an image and its mirror image, or of both, that answer together.
 
 They have the outputs of ``graph.add_head``: ``probabilities``; ``logits``, whose softmax they are; ``features`` and
 ``feature_map``. All take uint8 RGB images of any size.
@@ -61,31 +61,34 @@ def joined_graph(backbones: Sequence[Backbone], head: Head, weights: Weights) ->
     ops = graph.openvino_module().opset13
     image = _image()
     pooled = [_attached(one, graph.resize_node(image, one.size)) for one in backbones]
-    features = ops.concat([features for _, features in pooled], 1)
+    features = _side_by_side(pooled)
     logits = graph.head_node(features, head, weights)
     probabilities = ops.softmax(logits, -1)
     return graph.classifier_model(image, probabilities, logits, features=features, feature_map=pooled[0][0])
 
 
-def flip_graph(member: Member) -> ov.Model:
-    """Return the mean of the probabilities for an image and for its mirror image.
+def flip_graph(backbones: Sequence[Backbone], head: Head, weights: Weights) -> ov.Model:
+    """Return the mean of the probabilities that one head gives for an image and for its mirror image.
 
-    The image is resized, then mirrored. Features and feature map are those of the image as it is.
+    The image is resized, then mirrored. The head sees the features of the backbones side by side; features and feature
+    map are those of the image as it is, the feature map is the first backbone's.
     """
     ops = graph.openvino_module().opset13
-    image, size = _image(), member.backbone.size
-    pixels = graph.resize_node(image, size)
-    turned = ops.gather(pixels, np.arange(size.width)[::-1].copy(), np.array(2))
-    # one batch, the images first, so that the network stands in the file once
-    feature_map, features = _attached(member.backbone, ops.concat([pixels, turned], 0))
-    classes = len(member.weights[-1])
-    mean = _mean(ops.reshape(_probabilities(features, member), np.array([2, -1, classes]), special_zero=False))
+    image, pooled = _image(), []
+    for one in backbones:
+        pixels = graph.resize_node(image, one.size)
+        turned = ops.gather(pixels, np.arange(one.size.width)[::-1].copy(), np.array(2))
+        # one batch, the images first, so that the network stands in the file once
+        pooled.append(_attached(one, ops.concat([pixels, turned], 0)))
+    features = _side_by_side(pooled)
+    said = ops.softmax(graph.head_node(features, head, weights), -1)
+    mean = _mean(ops.reshape(said, np.array([2, -1, len(weights[-1])]), special_zero=False))
     return graph.classifier_model(
         image,
         mean,
         _logits(mean),
         features=_first_half(features),
-        feature_map=_first_half(feature_map),
+        feature_map=_first_half(pooled[0][0]),
     )
 
 
@@ -108,6 +111,11 @@ def _attached(backbone: Backbone, pixels: Node) -> tuple[Node, Node]:
 def _probabilities(features: Node, member: Member) -> Node:
     logits = graph.head_node(features, member.head, member.weights)
     return graph.openvino_module().opset13.softmax(logits, -1)
+
+
+def _side_by_side(pooled: Sequence[tuple[Node, Node]]) -> Node:
+    several = [features for _, features in pooled]
+    return graph.openvino_module().opset13.concat(several, 1) if len(several) > 1 else several[0]
 
 
 def _mean(several: Node) -> Node:

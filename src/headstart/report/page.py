@@ -75,6 +75,7 @@ COMBINED = {
     "average": "Mean of several networks",
     "joined": "One head on the features of several networks",
     "flip": "Mean over the image and its mirror image",
+    "joined_flip": "One head on the features of several networks, mean over the image and its mirror image",
 }
 UNKNOWN_METHODS = {
     "energy": "the energy of the outputs, which is high when every class answers weakly",

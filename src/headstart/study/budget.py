@@ -49,10 +49,13 @@ class Budget:
     prepared: list[Prepared] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
     for_finals: float = 0.0
+    for_combinations: float = 0.0
 
     def run(self) -> tuple[list[Prepared], list[Judged]]:
         """Judge as many candidates as the budget allows; the others keep their place with the reason."""
         measurement = Measurement(self.plan, self.parts, self.workshop, self.place)
+        _, combining = attempt(measurement.combining)
+        self.for_combinations = combining or 0.0
         frozen = [one for one in self.plan.networks if one.learner == HEADS]
         tuned = [one for one in self.plan.networks if one.learner != HEADS]
         self._judge(self._affordable(frozen, measurement))
@@ -70,6 +73,7 @@ class Budget:
         """Seconds until the final trainings, the test and all that follows must begin."""
         total = self.plan.recipe.protocol.budget
         reserved = AFTERWARDS + AFTERWARDS_PER_IMAGE * len(self.parts.rows) + self.for_finals
+        reserved += self.for_combinations
         return total - reserved - self.place.stopwatch.total
 
     def _affordable(self, networks: Sequence[Network], measurement: Measurement) -> list[Network]:

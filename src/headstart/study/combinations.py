@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from headstart.evaluation.comparison import compare_accuracy
 from headstart.evaluation.evidence import Combination
 from headstart.evaluation.metrics import evaluate
 from headstart.evaluation.results import CandidateResult, Comparison
-from headstart.features.arrays import new_array
+from headstart.features.arrays import joined, new_array
 from headstart.recipe import Candidate
 from headstart.study.attempt import attempt
 from headstart.study.case import Case
@@ -27,13 +28,15 @@ from headstart.study.leaks import counted
 from headstart.study.learners import Goal, HeadLearner
 from headstart.study.networks import HEADS, Network
 from headstart.study.parts import Rows
+from headstart.study.prepare import MIRRORED
 from headstart.study.verdict import contradiction
 from headstart.study.views import Copies
 from headstart.training.heads import Fit, softmax
 
 Probabilities = NDArray[np.float64]
 
-AVERAGE, JOINED, FLIP = "average", "joined", "flip"
+AVERAGE, JOINED, FLIP, JOINED_FLIP = "average", "joined", "flip", "joined_flip"
+KINDS = (AVERAGE, JOINED, FLIP, JOINED_FLIP)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +48,7 @@ class Answers:
         test: probabilities ``(test images, classes)``.
         parameters: all weights; those that members share count once.
         passes: how often an image goes through a network.
-        fit: the final training of a head of its own, for ``joined``.
+        fit: the final training of a head of its own, for ``joined`` and ``joined_flip``.
     """
 
     kind: str
@@ -58,13 +61,13 @@ class Answers:
 
 
 def combinations(case: Case, *, informative: bool = True) -> tuple[Combination, ...]:
-    """Judge the average of finalists, joined features and the mirror image, where the protocol asks for it.
+    """Judge the average of finalists, joined features, the mirror image and both, where the protocol asks for it.
 
     One that fails is said and left out. Where the best candidate is not ``informative``, chance alone would recommend.
     """
     if not case.protocol.combinations:
         return ()
-    found = [_attempted(case, kind) for kind in (AVERAGE, JOINED, FLIP)]
+    found = [_attempted(case, kind) for kind in KINDS]
     answers = [one for one in found if one is not None]
     return _judged(case, answers, informative=informative) if answers else ()
 
@@ -81,7 +84,12 @@ def answers_of(case: Case, kind: str) -> Answers | None:
 
     What was trained for it, or computed of mirrored images, is found again.
     """
-    makers: dict[str, Callable[[Case], Answers | None]] = {AVERAGE: _averaged, JOINED: _joined, FLIP: _mirrored}
+    makers: dict[str, Callable[[Case], Answers | None]] = {
+        AVERAGE: _averaged,
+        JOINED: _joined,
+        FLIP: _mirrored,
+        JOINED_FLIP: partial(_joined, mirrored=True),
+    }
     return makers[kind](case)
 
 
@@ -171,6 +179,7 @@ def _who(one: Answers) -> str:
         AVERAGE: f"The mean of the answers of {names}",
         JOINED: f"One classifier on the joined features of {names}",
         FLIP: f"The mean of the answers of {names} for the image and for its mirror image",
+        JOINED_FLIP: f"One classifier on the joined features of {names}, for the image and for its mirror image",
     }[one.kind]
 
 
@@ -201,6 +210,8 @@ def _cost(case: Case, one: Answers) -> str:
     assert alone is not None, "a finalist was built"
     against = f"It has {_millions(one.parameters)} parameters (against {_millions(alone.total)})"
     passes = f"through {one.passes} networks" if one.passes > 1 else "through one network"
+    if one.kind == JOINED_FLIP:
+        passes += " twice"
     return f"{against}, and every image goes {passes}."
 
 
@@ -265,7 +276,7 @@ def _averaged(case: Case) -> Answers | None:
     return Answers(AVERAGE, names, rounds, test, parameters, passes)
 
 
-def _mean_of_rounds(several: Sequence[tuple[Probabilities, ...]]) -> tuple[Probabilities, ...]:
+def _mean_of_rounds(several: Sequence[Sequence[NDArray[np.floating]]]) -> tuple[Probabilities, ...]:
     return tuple(np.mean(said, axis=0) for said in zip(*several, strict=True))
 
 
@@ -304,40 +315,48 @@ def joined_pair(case: Case) -> tuple[Judged, Judged] | None:
     return None
 
 
-def _joined(case: Case) -> Answers | None:
-    """Return one head on the features of the two best frozen networks, trained as the better one's head was."""
+def _joined(case: Case, *, mirrored: bool = False) -> Answers | None:
+    """Return one head on the features of the two best frozen networks, trained as the better one's head was.
+
+    Where ``mirrored`` it learns from mirror images too, and its answers to an image and its mirror image are averaged.
+    """
     pair = joined_pair(case)
     if pair is None:
         return None
-    candidate = dataclasses.replace(pair[0].candidate, name=" + ".join(one.candidate.id for one in pair))
-    goal = Goal(len(case.classes), case.plan.measure)
-    network, copies = pair[0].network, Copies(case.parts, (), pair[0].network.seed)
+    everything, views = np.arange(len(case.parts.rows)), (MIRRORED,) if mirrored else ()
+    features = _side_by_side([case.learner_of(one.candidate.id).features(everything) for one in pair])
+    if mirrored:
+        turned = _side_by_side([case.preparation.mirrored(one.network) for one in pair])
+        features = joined([features, turned[case.parts.train]])
+    network, copies = pair[0].network, Copies(case.parts, views, pair[0].network.seed)
     frozen = sum(case.learner_of(one.candidate.id).parameters(one.candidate).non_trainable for one in pair)
-    learner = HeadLearner(network, _side_by_side(case, pair), copies, goal, frozen=frozen)
-    judged, final = _trained(case, learner, candidate)
-    test = softmax(learner.logits(candidate, final, case.parts.test).astype(np.float64))
+    learner = HeadLearner(network, features, copies, Goal(len(case.classes), case.plan.measure), frozen=frozen)
     names = tuple(one.candidate.id for one in pair)
-    parameters = learner.parameters(candidate).total
-    return Answers(JOINED, names, _rounds(judged), test, parameters, len(pair), final)
+    candidate = dataclasses.replace(pair[0].candidate, name=" + ".join(names))
+    kind = JOINED_FLIP if mirrored else JOINED
+    judged, final = _trained(case, learner, candidate, kind)
+    rounds = _rounds(judged)
+    test: Probabilities = softmax(learner.logits(candidate, final, case.parts.test).astype(np.float64))
+    if mirrored:
+        rounds, test = _with_mirror(case, judged, final, learner.beside(turned), test)
+    return Answers(kind, names, rounds, test, learner.parameters(candidate).total, len(pair), final)
 
 
-def _side_by_side(case: Case, members: Sequence[Judged]) -> NDArray[np.float32]:
+def _side_by_side(blocks: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32]:
     """Return the pooled features of all images under several networks ``(images, all their values)``."""
-    everything = np.arange(len(case.parts.rows))
-    blocks = [case.learner_of(one.candidate.id).features(everything) for one in members]
     found = [block for block in blocks if block is not None]
-    features: NDArray[np.float32] = new_array((len(everything), sum(one.shape[1] for one in found)), np.float32)
+    features: NDArray[np.float32] = new_array((len(found[0]), sum(one.shape[1] for one in found)), np.float32)
     return np.concatenate(found, axis=1, out=features)
 
 
-def _trained(case: Case, learner: HeadLearner, candidate: Candidate) -> tuple[Judged, Fit]:
+def _trained(case: Case, learner: HeadLearner, candidate: Candidate, stage: str) -> tuple[Judged, Fit]:
     """Return a candidate after its rounds, and its final training."""
     protocol, place, parts = case.protocol, case.place, case.parts
-    rounds = learner.train("joined", round_jobs([candidate], parts.rounds, protocol), place.jobs, place.progress)
+    rounds = learner.train(stage, round_jobs([candidate], parts.rounds, protocol), place.jobs, place.progress)
     judged = Judged(learner.network, candidate, learner, tuple(one.fits[0] for one in rounds), 0.0, None, parts.rounds)
     epochs = final_epochs_of(judged, candidate_result(judged, case.plan, parts), protocol)
     job = final_job(candidate, parts.train, epochs, protocol)
-    [final] = learner.train("joined final", [job], place.jobs, place.progress)
+    [final] = learner.train(f"{stage} final", [job], place.jobs, place.progress)
     return judged, final.fits[0]
 
 
@@ -347,13 +366,26 @@ def _mirrored(case: Case) -> Answers | None:
     learner = judged.learner
     if not isinstance(learner, HeadLearner) or judged.candidate.is_control:
         return None
-    mirrored = learner.beside(case.preparation.mirrored(judged.network))
+    mirror = learner.beside(case.preparation.mirrored(judged.network))
+    rounds, test = _with_mirror(case, judged, final.fit, mirror, case.test_of(case.best).probabilities)
+    parameters = learner.parameters(judged.candidate).total
+    return Answers(FLIP, (case.best,), rounds, test, parameters, passes=2)
+
+
+def _with_mirror(
+    case: Case, judged: Judged, final: Fit, mirror: HeadLearner, test: NDArray[np.floating]
+) -> tuple[tuple[Probabilities, ...], Probabilities]:
+    """Return the mean answers for images and their mirror images: of every round, and to the test images.
+
+    Args:
+        mirror: the learner on the features of the mirror images.
+        test: what the final training says of the test images as they are.
+    """
 
     def turned(fit: Fit, rows: Rows) -> Probabilities:
-        return softmax(mirrored.logits(judged.candidate, fit, rows).astype(np.float64))
+        return softmax(mirror.logits(judged.candidate, fit, rows).astype(np.float64))
 
     pairs = zip(case.parts.rounds, judged.fits, strict=True)
     rounds = _mean_of_rounds([_rounds(judged), tuple(turned(fit, one.validation) for one, fit in pairs)])
-    test = (case.test_of(case.best).probabilities + turned(final.fit, case.parts.test)) / 2
-    parameters = learner.parameters(judged.candidate).total
-    return Answers(FLIP, (case.best,), rounds, test, parameters, passes=2)
+    [mean] = _mean_of_rounds([(test,), (turned(final, case.parts.test),)])
+    return rounds, mean

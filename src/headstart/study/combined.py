@@ -20,7 +20,7 @@ from headstart.study.asked import targets_and_costs
 from headstart.study.attempt import attempt
 from headstart.study.card import combination_facts
 from headstart.study.case import Case
-from headstart.study.combinations import AVERAGE, FLIP, JOINED, Answers, answers_of, input_sizes
+from headstart.study.combinations import AVERAGE, FLIP, JOINED, JOINED_FLIP, Answers, answers_of, input_sizes
 from headstart.study.handover import Arrays, head_arrays, trained_backbone
 from headstart.study.leaks import clean_test, contaminated
 from headstart.study.networks import HEADS, Network
@@ -33,6 +33,8 @@ HOW = {
     AVERAGE: "a head on each network; the answer is the mean of their probabilities",
     JOINED: "one head on the features of all networks together",
     FLIP: "one head; the answer is the mean over the image and its mirror image",
+    JOINED_FLIP: "one head on the features of all networks together; the answer is the mean over the image and its "
+    "mirror image",
 }
 
 
@@ -113,12 +115,14 @@ class _Parts:
 def _combined_graph(case: Case, answers: Answers, parts: _Parts) -> ov.Model:
     if answers.kind == AVERAGE:
         return average_graph([parts.member(name) for name in answers.members])
-    if answers.kind == JOINED:
-        assert answers.fit is not None, "a head was trained"
-        parts.weights.update(head_arrays("joined/head", answers.fit.weights))
-        head = case.judged_of(answers.members[0]).candidate.head
-        return joined_graph([parts.backbone(name) for name in answers.members], head, answers.fit.weights)
-    return flip_graph(parts.member(answers.members[0]))
+    if answers.kind == FLIP:
+        member = parts.member(answers.members[0])
+        return flip_graph([member.backbone], member.head, member.weights)
+    assert answers.fit is not None, "a head was trained"
+    parts.weights.update(head_arrays("joined/head", answers.fit.weights))
+    head = case.judged_of(answers.members[0]).candidate.head
+    together = joined_graph if answers.kind == JOINED else flip_graph
+    return together([parts.backbone(name) for name in answers.members], head, answers.fit.weights)
 
 
 def _answering(case: Case, answers: Answers) -> Answering:

@@ -21,6 +21,7 @@ from headstart.study.learners import heads_unit, tuned_unit
 from headstart.study.networks import HEADS, TAIL, WHOLE, Network
 from headstart.study.parts import Parts
 from headstart.study.plan import Plan
+from headstart.study.prepare import MIRRORED
 from headstart.study.workplace import Workplace
 from headstart.study.workshop import Workshop
 from headstart.training.bank import train_bank
@@ -85,11 +86,12 @@ class Measurement:
             _, needed = attempt(partial(self.network_seconds, network))
             seconds += needed or 0.0
         images = len(self._parts.rows)
-        seconds += AFTERWARDS + AFTERWARDS_PER_IMAGE * images
+        seconds += AFTERWARDS + AFTERWARDS_PER_IMAGE * images + self.combining()
         if any(missing.values()):
             seconds += min(images, max(missing.values())) * self._decoding()
         new = [one for one in networks if one.learner != WHOLE and missing[one.name]]
         size = sum(missing[one.name] * self._values(one) for one in new)
+        size += sum(self._mirrored(one) * self._values(one) for one in self._combined)
         return Forecast(seconds, size * BYTES_PER_VALUE)
 
     def network_seconds(self, network: Network) -> float:
@@ -101,6 +103,29 @@ class Measurement:
         """Return the seconds in which a network's missing features are computed, decoding left out."""
         missing = self._missing[network.name]
         return missing * self._trunk(network, missing) if missing and network.learner != WHOLE else 0.0
+
+    @property
+    def _combined(self) -> list[Network]:
+        """Return the frozen networks that combinations are forecast with: two, or the only one."""
+        wanted = self._plan.networks if self._plan.recipe.protocol.combinations else ()
+        return [one for one in wanted if one.learner == HEADS and not one.candidates[0].is_control][:2]
+
+    def _mirrored(self, network: Network) -> int:
+        """Return how many mirror images are still to be computed."""
+        space = network.space(self._plan.engine, self._plan.recipe.precision, MIRRORED)
+        return self._place.cache.missing(space, [row.sha256 for row in self._parts.rows])
+
+    def combining(self) -> float:
+        """Return the seconds of combinations: mirror images, and two heads on the features of two networks."""
+        seconds = 0.0
+        for network in self._combined:
+            missing = self._mirrored(network)
+            if missing:
+                seconds += missing * (self._trunk(network, missing) + self._decoding())
+            if len(self._combined) > 1:
+                # the second of them learns from the mirror images too
+                seconds += 3 * self._solved(network, len(self._parts.rounds))
+        return seconds
 
     def _images_to_compute(self, network: Network) -> int:
         """Return how many images and changed copies are still to be computed, or for pixels to be decoded."""
