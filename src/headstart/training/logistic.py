@@ -255,7 +255,7 @@ class _Design:
                     without = _overlap(rows, fold)
                     of_rows[problem, without], delta[problem, :, without] = 0, 0
             losses += of_rows.sum(axis=1, dtype=np.float64)
-            slopes[:, :, :-1] += _product(delta, part)
+            slopes[:, :, :-1] += _product(delta, part.T)
             slopes[:, :, -1] += delta.sum(axis=2, dtype=np.float64)
         self._weight = max(LEAST_CURVATURE, unsure / (self.rows * len(held_out) * self.classes))
         slopes /= counts[:, None, None]
@@ -265,21 +265,21 @@ class _Design:
 
     def _logits(self, part: Floats, solutions: Doubles) -> tuple[Floats, Floats]:
         """Return logits ``(problems, classes, rows)`` whose highest is 0, and the sums of their powers."""
-        logits = _product(solutions[:, :, :-1].astype(np.float32), part.T)
+        logits = _product(solutions[:, :, :-1].astype(np.float32), part)
         logits += solutions[:, :, -1:].astype(np.float32)
         logits -= logits.max(axis=1, keepdims=True)
         return logits, np.exp(np.maximum(logits, LOWEST_LOGIT)).sum(axis=1)
 
     def _parts(self) -> Iterator[tuple[Floats, slice]]:
-        """Yield the standardised rows part by part, and where they stand."""
+        """Yield the standardised rows part by part ``(axes, rows)``, and where they stand."""
         for rows in _cut(slice(0, self.rows), len(self._spread)):
-            yield self._read(rows) if self._held is None else self._held[rows], rows
+            yield self._read(rows).T if self._held is None else self._held[:, rows], rows
 
     def _variances(self) -> Doubles:
         """Return the mean square of the rows along every axis."""
         if self._held is None:
             return np.ones(len(self._mean))
-        squares: Doubles = np.einsum("ij,ij->j", self._held, self._held, dtype=np.float64)
+        squares: Doubles = np.einsum("ij,ij->i", self._held, self._held, dtype=np.float64)
         return squares / self.rows
 
     def _read(self, rows: slice) -> Floats:
@@ -305,12 +305,16 @@ def _axes_of(rows: Floats) -> Floats:
 
 
 def _product(left: Floats, right: Floats) -> Floats:
-    """Return what products ``(problems, classes, n)`` with ``(n, m)`` are, by one with rows of zeros in the end."""
+    """Return what products ``(problems, classes, n)`` with ``(n, m)`` are, by one with rows of zeros in the end.
+
+    It is quickest where the larger factor is not turned: ``wide @ right``, or of a transposed array its own product.
+    """
     problems, classes, inner = left.shape
     outputs = problems * classes
     wide = np.zeros((outputs + -outputs % OUTPUTS, inner), np.float32)
     wide[:outputs] = left.reshape(outputs, inner)
-    return (wide @ right)[:outputs].reshape(problems, classes, -1)
+    found = wide @ right if right.strides[1] <= right.strides[0] else (right.T @ wide.T).T
+    return found[:outputs].reshape(problems, classes, -1)
 
 
 def _overlap(rows: slice, fold: slice) -> slice:
@@ -319,19 +323,19 @@ def _overlap(rows: slice, fold: slice) -> slice:
 
 
 def _turned(rows: Floats, axes: Floats | None) -> tuple[Floats, Floats]:
-    """Return axes ``(inputs, axes)`` and the coordinates ``(rows, axes)`` of standardised rows ``(rows, inputs)``.
+    """Return axes ``(inputs, axes)`` and the coordinates ``(axes, rows)`` of standardised rows ``(rows, inputs)``.
 
     Of fewer rows than inputs the axes span the rows, in which every solution lies.
     """
     if len(rows) >= rows.shape[1]:
         own = _axes_of(rows) if axes is None else axes
-        return own, rows @ own
+        return own, own.T @ rows.T
     squares, sides = np.linalg.eigh(rows @ rows.T)
     kept = squares >= max(squares[-1] * 1e-6, np.finfo(np.float32).tiny)
     # of equal rows, one axis along which none differs
     kept[-1] = True
     lengths = np.sqrt(np.maximum(squares[kept], np.finfo(np.float32).tiny))
-    coordinates = sides[:, kept] * lengths
+    coordinates = np.ascontiguousarray((sides[:, kept] * lengths).T)
     return rows.T @ (sides[:, kept] / lengths), coordinates
 
 
