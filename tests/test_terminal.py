@@ -247,8 +247,18 @@ def test_it_is_said_whose_classifier_was_kept(capsys, tmp_path):
     assert f"c (of {now.recommended})\n" in said(now)
     joined = Combination("average", "average", ("m",), 0.9, TEST, None, 7, True, "The mean helps.")
     both = dataclasses.replace(now, combinations=(joined,), recommended="average")
-    assert "c (of average)\n" in said(both) and "Combination" not in said(both)
+    assert "c (of m, answers averaged)\n" in said(both) and "Combination" not in said(both)
     assert said(both).endswith("Next:        do this\n") and "Doubts" not in said(both)
+
+
+def test_a_combination_that_is_the_classifier_is_told_apart_from_what_was_measured(terminal):
+    base = many(2)
+    joined = Combination("joined_flip", "joined_flip", ("m", "n"), 0.9, TEST, None, 7, True, "Both help.")
+    now = dataclasses.replace(base.protocol, choose_by="accuracy")
+    kept = dataclasses.replace(base, protocol=now, combinations=(joined,), recommended="joined_flip")
+    said = 'The classifier is a combination and never answers "unknown"'
+    assert said in " ".join(terminal(80, lambda: print_result(kept)))
+    assert said not in " ".join(terminal(80, lambda: print_result(dataclasses.replace(kept, recommended=base.best))))
 
 
 def at_end(base, **changes):
@@ -287,6 +297,9 @@ def test_folds_at_their_best_epochs_are_shown_as_published_and_that_is_said(term
     base = many(2)
     best = at_end(base)
     best = dataclasses.replace(best, protocol=dataclasses.replace(best.protocol, score_epoch="best"))
+    own = " ".join(terminal(80, lambda: print_result(best)))
+    assert "Folds are scored at their own best epochs; that flatters." in own
+    best = dataclasses.replace(best, published=(Published("m", "loss", "validation", 0.1173, 0.1, -0.0173),))
     lines = terminal(80, lambda: print_result(best))
     assert row_of(lines, "mobilenet_v2-random-lr00000")[1] == "91.0%"
     assert "Folds are scored at their own best epochs, as the report did; that flatters." in " ".join(lines)

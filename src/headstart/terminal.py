@@ -399,6 +399,11 @@ def print_places(result: Result, commands: Sequence[str]) -> None:
 
 def _kept(summary: Summary) -> str:
     """Return whose classifier was kept: the recommended one's, in studies of earlier versions the best one's."""
+    from headstart.evaluation import headline
+
+    combination = headline.kept_combination(summary)
+    if combination is not None:
+        return combination.words()
     return summary.recommended if summary.protocol.choose_by else summary.best
 
 
@@ -450,6 +455,14 @@ def _print_warnings(summary: Summary) -> None:
 
 def _warnings(summary: Summary) -> Iterator[str]:
     """Yield what should be known before the numbers are used, most important first; the report says more."""
+    from headstart.evaluation import headline
+
+    if headline.kept_combination(summary) is not None:
+        whose = next((one.candidate for one in (summary.unknown, summary.calibration) if one), summary.best)
+        yield (
+            'The classifier is a combination and never answers "unknown": what is said of unknown images, of '
+            f"calibration and of targets is of {whose} alone."
+        )
     if summary.operating:
         yield summary.operating.sentence
     if summary.changes:

@@ -250,7 +250,7 @@ def test_given_validation_without_test_is_the_sealed_test_set(row, table, folds_
     assert splits.test.tolist() == list(range(40, 80))
     assert splits.notes == (
         "The given validation images are the sealed test set; candidates are judged by folds of the training images. "
-        "--pool puts all together and cuts anew.",
+        "--pool (of a recipe: --set data.pool=true) puts all together and cuts anew.",
     )
 
 

@@ -147,6 +147,12 @@ def test_recipes_with_a_monitor_were_written_when_folds_were_scored_at_their_bes
     assert both == Protocol(choose_by=word, score_epoch="last")
 
 
+def test_a_monitor_beside_its_present_name_is_refused():
+    assert problems_of('backbone = "mobilenet"\nprotocol.monitor = "loss"\nprotocol.choose_by = "loss"') == [
+        "protocol: monitor is the earlier name of choose_by; one of the two must go."
+    ]
+
+
 def test_a_monitor_that_is_no_measure_is_refused_under_the_present_word():
     assert problems_of('backbone = "mobilenet"\nprotocol.monitor = "lss"') == [
         "protocol.choose_by must be one of accuracy, balanced_accuracy, macro_f1, auc, loss, cost. Received: 'lss'. "

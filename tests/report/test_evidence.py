@@ -246,8 +246,12 @@ def test_whose_classifier_was_kept_is_told(build_run, evidence_run):
     folder = build_run(evidence=True)
     folder.write_summary(dataclasses.replace(summary, recommended="average"))
     text = render(folder)
-    assert "This classifier is average, the recommended one.</p>" in text
+    assert (
+        "This classifier is MobileNet, rate 0.001 and MobileNetV2, rate 0.001, answers averaged, the recommended"
+        in text
+    )
     assert re.search(r'Mean of several networks <span class="badge full">recommended</span>', text)
+    assert "alone. The classifier is a combination: it has a temperature and thresholds of its own" in text
     assert ">recommended, kept</span>" not in text and text.count(">recommended</span>") == 1
     folder.write_summary(dataclasses.replace(summary, recommended=summary.best))
     assert "This classifier is MobileNet, rate 0.001, the best.</p>" in render(folder)

@@ -94,7 +94,7 @@ def made_case(tmp_path):
         place = SimpleNamespace(jobs=Jobs(tmp_path / "jobs", f"case {next(numbers)}"), progress=Listener())
         judged = judge([SimpleNamespace(network=network, learner=learner, reason=None)], parts, protocol, place)
         plan = SimpleNamespace(
-            recipe=SimpleNamespace(protocol=protocol),
+            recipe=SimpleNamespace(protocol=protocol, published=()),
             splits=SimpleNamespace(kind=protocol.kind, folds=protocol.folds),
             table=SimpleNamespace(classes=classes),
             measure=goal.measure,

@@ -1,5 +1,6 @@
 """A study within a budget of time: what takes part, for how long, and what is left out."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -25,19 +26,20 @@ class Clock:
 class Learner:
     """Trains nothing, and says how long that took."""
 
-    def __init__(self, clock, seconds):
-        self.clock, self.seconds, self.jobs = clock, seconds, []
+    def __init__(self, clock, seconds, *, elapsing):
+        self.clock, self.seconds, self.elapsing, self.jobs = clock, seconds, elapsing, []
 
     def train(self, stage, jobs, store, progress):
         self.jobs += jobs
-        self.clock.total += self.seconds
+        self.clock.total += self.seconds if self.elapsing else 0.0
+        return [SimpleNamespace(seconds=self.seconds)]
 
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     """Return a maker of budgets: networks with their costs in seconds, and how long a round really takes."""
 
-    def make(seconds, frozen, tuned, *, round_seconds=1.0):
+    def make(seconds, frozen, tuned, *, round_seconds=1.0, elapsing=True):
         clock, said = Clock(), []
         networks = [network(name, "heads") for name in frozen] + [network(name, "tail") for name in tuned]
         candidates = tuple(one for each in networks for one in each.candidates)
@@ -48,14 +50,15 @@ def made(tmp_path, monkeypatch):
             stopwatch=clock, jobs=Jobs(tmp_path / "jobs", "study"), progress=SimpleNamespace(say=said.append)
         )
         ready = lambda wanted: [  # noqa: E731
-            SimpleNamespace(network=one, learner=Learner(clock, round_seconds), reason=None) for one in wanted
+            SimpleNamespace(network=one, learner=Learner(clock, round_seconds, elapsing=elapsing), reason=None)
+            for one in wanted
         ]
         costs = {**frozen, **tuned}
         measurement = SimpleNamespace(
             network_seconds=lambda one: costs[one.name],
             features=lambda one: 0.0,
             tuned=lambda one: costs[one.name],
-            combining=lambda: 0.0,
+            combining=lambda networks: 0.0,
         )
         monkeypatch.setattr(module, "Measurement", lambda *_: measurement)
         monkeypatch.setattr(module, "judge", judge)
@@ -63,7 +66,6 @@ def made(tmp_path, monkeypatch):
         monkeypatch.setattr(
             module, "best_first", lambda results, measure: [one.network.backbone_row for one in results]
         )
-        monkeypatch.setattr(module.time, "perf_counter", lambda: clock.total)
         return Budget(plan, parts, None, place, SimpleNamespace(ready=ready)), said
 
     return make
@@ -128,10 +130,36 @@ def test_fine_tuning_takes_as_many_epochs_as_fit(made):
 
 def test_combinations_are_reserved(made, monkeypatch):
     found, _ = made(200.0, {"mobilenet": 1}, {"mobilenet-tuned": 400})
-    monkeypatch.setattr(module.Measurement(), "combining", lambda: 60.0)
+    monkeypatch.setattr(module.Measurement(), "combining", lambda networks: 60.0 * len(networks))
     _, judged = found.run()
     left = 0.85 * (200 - 60 - module.AFTERWARDS - 100 * module.AFTERWARDS_PER_IMAGE)
     assert by_id(judged)["mobilenet-tuned"].candidate.train.phases[0].epochs == int(left / 400 * 20)
+
+
+def test_combinations_of_networks_that_do_not_fit_are_not_reserved(made, monkeypatch):
+    found, _ = made(200.0, {"mobilenet": 1, "resnet50": 90}, {})
+    monkeypatch.setattr(module.Measurement(), "combining", lambda networks: 5.0 * len(networks))
+    _, judged = found.run()
+    assert by_id(judged)["resnet50"].skipped
+    assert found.for_combinations == 5.0
+
+
+def test_final_trainings_of_frozen_networks_are_reserved(made, monkeypatch):
+    found, _ = made(200.0, {"mobilenet": 1}, {"mobilenet-tuned": 400})
+    monkeypatch.setattr(
+        module, "judge", lambda *given: [dataclasses.replace(one, seconds=50.0) for one in judge(*given)]
+    )
+    _, judged = found.run()
+    # ten seconds for each of five rounds
+    left = 0.85 * (200 - 13 - module.AFTERWARDS - 100 * module.AFTERWARDS_PER_IMAGE)
+    assert by_id(judged)["mobilenet-tuned"].candidate.train.phases[0].epochs == int(left / 400 * 20)
+
+
+def test_rounds_of_an_earlier_start_count_with_their_own_seconds(made):
+    found, said = made(200.0, {"mobilenet": 1}, {"mobilenet-tuned": 100}, round_seconds=90.0, elapsing=False)
+    _, judged = found.run()
+    assert by_id(judged)["mobilenet-tuned"].skipped
+    assert any("longer than forecast" in one for one in said)
 
 
 def test_too_few_epochs_are_not_worth_it(made):

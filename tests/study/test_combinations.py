@@ -175,15 +175,25 @@ def test_flip_is_what_keras_says_of_mirrored_files(case, photographs):
     np.testing.assert_allclose(said.test, (straight + turned) / 2, atol=1e-4)
 
 
-def test_a_joined_head_with_mirror_images_learns_from_both_and_answers_with_the_mean(case, small):
+def test_a_joined_head_with_mirror_images_learns_from_both_and_answers_with_the_mean(case, small, monkeypatch):
+    trained, judged = combinations_module._trained, []
+    monkeypatch.setattr(combinations_module, "_trained", lambda *given: judged.append(trained(*given)) or judged[-1])
     said, parts = answers_of(case, JOINED_FLIP), case.parts
     everything = np.arange(len(parts.rows))
     straight = np.concatenate([case.learner_of(name).features(everything) for name in said.members], axis=1)
     turned = np.concatenate([case.preparation.mirrored(case.judged_of(name).network) for name in said.members], axis=1)
     assert np.abs(straight - turned).max() > 1e-3
-    kernel, bias = said.fit.weights
-    answers = [softmax(rows[parts.test].astype(np.float64) @ kernel + bias) for rows in (straight, turned)]
-    np.testing.assert_allclose(said.test, np.mean(answers, axis=0), atol=1e-4)
+    kernel, _ = said.fit.weights
+
+    def mean(fit, rows):
+        kernel, bias = fit.weights
+        return np.mean([softmax(one[rows].astype(np.float64) @ kernel + bias) for one in (straight, turned)], axis=0)
+
+    np.testing.assert_allclose(said.test, mean(said.fit, parts.test), atol=1e-4)
+    [(rounds, final)] = judged
+    np.testing.assert_array_equal(final.weights[0], kernel)
+    for one, fit, shown in zip(parts.rounds, rounds.fits, said.rounds, strict=True):
+        np.testing.assert_allclose(shown, mean(fit, one.validation), atol=1e-4)
     assert said.parameters == answers_of(case, JOINED).parameters
     # trained in another way than the head that has not seen the mirror images
     assert np.abs(kernel - answers_of(case, JOINED).fit.weights[0]).max() > 1e-3
@@ -271,7 +281,7 @@ def weak(case):
     [
         (1.0, 1.1, True, "It is the one to take: combinations were asked for, and it does best on images held back."),
         (1 / 3, 1.1, True, "It is the one to take: combinations were asked for, and it does best on images held back."),
-        (1.0, 0.0, False, "Better on the test images by more than chance explains, but not the best on images held "),
+        (1.0, 0.0, False, "Better on the test images by more than chance explains; they have no say in what is "),
         (0.0, 1.1, False, "Worse on the test images by more than chance explains."),
         (1 / 3, 0.0, False, "Chance alone can explain the difference on the test images."),
     ],
@@ -385,8 +395,9 @@ def test_the_recommended_one_is_saved(case, small, monkeypatch):
     several = [dataclasses.replace(one, recommended=one.kind == JOINED) for one in small.summary.combinations]
     saved, expected = [], several[1]
     monkeypatch.setattr("headstart.study.combined.save_combination", lambda _, one: saved.append(one))
-    assert save_recommended(case, several) is expected
-    assert save_recommended(case, [dataclasses.replace(one, recommended=False) for one in several]) is None
+    assert save_recommended(case, several) == tuple(several)
+    none = tuple(dataclasses.replace(one, recommended=False) for one in several)
+    assert save_recommended(case, none) == none
     assert saved == [expected]
 
 
@@ -410,7 +421,11 @@ def test_a_classifier_that_cannot_be_saved_is_said(case, small, monkeypatch):
 
     monkeypatch.setattr("headstart.study.combined.answers_of", fail)
     monkeypatch.setattr(case.place.progress, "say", said.append, raising=False)
-    assert save_recommended(case, [dataclasses.replace(found(small, FLIP), recommended=True)]) is None
+    sentence = f"As good as any. {combinations_module.RECOMMENDED} It costs nothing."
+    wanted = dataclasses.replace(found(small, FLIP), recommended=True, sentence=sentence)
+    [one] = save_recommended(case, [wanted])
+    assert not one.recommended
+    assert one.sentence == f"As good as any. {combinations_module.UNSAVED} It costs nothing."
     assert said == ["The recommended combination (flip) could not be saved: RuntimeError: no room"]
 
 
@@ -425,4 +440,48 @@ def test_networks_of_unlike_sizes_are_no_classifier(case, small):
     other = dataclasses.replace(case, judged=judged)
     with pytest.raises(ValueError, match="unlike sizes: 32 x 32 stretch, 64 x 64 stretch"):
         save_combination(other, one)
-    assert save_recommended(other, [one]) is None
+
+
+def test_the_best_of_those_that_can_be_one_classifier_is_recommended(weak, monkeypatch):
+    """Two networks of unlike sizes are right out of fold always, the mirror image of one nearly always."""
+    size, other = Resize(64, 64), next(one for one in weak.judged if one.candidate.id != weak.best)
+    judged = [
+        dataclasses.replace(one, network=dataclasses.replace(one.network, size=size)) if one is other else one
+        for one in weak.judged
+    ]
+    case, images = dataclasses.replace(weak, judged=judged), len(weak.parts.test)
+
+    def plant(case, kind):
+        if kind not in (JOINED, FLIP):
+            return None
+        members = (case.best, other.candidate.id) if kind == JOINED else (case.best,)
+        one = planted(case, test_right=images, folds_right=1.1 if kind == JOINED else 0.99, members=members)
+        return dataclasses.replace(one, kind=kind)
+
+    monkeypatch.setattr("headstart.study.combinations.answers_of", plant)
+    joined, flip = combinations(case)
+    assert (joined.recommended, flip.recommended) == (False, True)
+    assert "they have no say in what is recommended." in joined.sentence
+    assert "It cannot be a classifier" in joined.sentence
+
+
+def test_as_many_are_averaged_as_do_best_by_the_measure_that_chooses(case):
+    """By accuracy a third member may help where by the loss it does not, and the reverse."""
+    recipe = case.plan.recipe
+    protocol = dataclasses.replace(recipe.protocol, choose_by="loss")
+    plan = dataclasses.replace(case.plan, recipe=dataclasses.replace(recipe, protocol=protocol))
+    by_loss = dataclasses.replace(case, plan=plan)
+    assert by_loss.plan.measure.name == "loss"
+    ranked = [one.id for one in case.ranked]
+    labels = [case.parts.labels[one.validation] for one in case.parts.rounds]
+
+    def loss(count):
+        folds = zip(*([softmax(fit.validation_logits.astype(np.float64)) for fit in case.judged_of(name).fits]
+                      for name in ranked[:count]), strict=True)  # fmt: skip
+        means = [np.mean(several, axis=0) for several in folds]
+        return np.mean(
+            [-np.log(said[np.arange(len(own)), own]).mean() for said, own in zip(means, labels, strict=True)]
+        )
+
+    count = min((2, 3, 4), key=loss)
+    assert answers_of(by_loss, AVERAGE).members == tuple(ranked[:count])

@@ -88,6 +88,23 @@ def test_after_three_trainings_the_one_with_the_lowest_loss_is_kept():
     assert said[-1].endswith("; the best of three trainings is kept.")
 
 
+def test_a_repeat_that_fails_leaves_the_training_before_and_the_others_alone():
+    class Failing(Planted):
+        def train(self, stage, jobs, store, progress):
+            if self.asked:
+                raise RuntimeError("no memory")
+            return super().train(stage, jobs, store, progress)
+
+    second = dataclasses.replace(TRAINED, name="second")
+    finals, failures, said = train(Failing(trained=[1.05], second=[0.04]), TRAINED, second, finals=2)
+    assert {one.id: (one.attempts, one.fit.best.train.loss) for one in finals} == {
+        "trained": (1, 1.05),
+        "second": (1, 0.04),
+    }
+    assert failures == {}
+    assert said[-1] == "A final training could not be repeated, and the one before is kept: RuntimeError: no memory"
+
+
 def test_a_loss_that_is_no_number_is_astray_too():
     [final], _, said = train(Planted(trained=[math.nan, math.inf, 0.1]), TRAINED)
     assert (final.fit.best.train.loss, final.attempts) == (0.1, 3)

@@ -10,7 +10,7 @@ from headstart.data.images import read_table
 from headstart.progress import SILENT
 from headstart.recipe import Candidate
 from headstart.runs.folder import RunFolder
-from headstart.study.forecast import AFTERWARDS, AFTERWARDS_PER_IMAGE, duration, forecast
+from headstart.study.forecast import AFTERWARDS, AFTERWARDS_PER_IMAGE, Measurement, duration, forecast
 from headstart.study.parts import make_parts
 from headstart.study.plan import make_plan
 from headstart.study.settings import recipe_from
@@ -29,8 +29,10 @@ def measured(finished, tmp_path, monkeypatch):
         plan = make_plan(table, recipe, weights_dir=None, folds_asked=False)
         place = open_workplace(RunFolder(tmp_path / "run"), plan, SILENT, command="")
         parts, workshop = make_parts(plan.splits, table.classes), Workshop(place, precision="f32", classes=3)
+        make.parts.append(parts)
         return forecast(plan, parts, workshop, place), len(parts.rows)
 
+    make.parts = []
     return make
 
 
@@ -41,22 +43,59 @@ def test_what_is_there_is_not_built_again(finished, measured, monkeypatch):
     assert found.seconds > AFTERWARDS + AFTERWARDS_PER_IMAGE * images
 
 
-def test_features_that_are_missing_count(finished, measured, tmp_path):
-    (there, _), (missing, images) = measured(finished.cache), measured(tmp_path / "empty")
+@pytest.fixture
+def priced(measured, monkeypatch):
+    """Return the maker of forecasts where every measurement gives a known price."""
+    monkeypatch.setattr(Measurement, "_trunk", lambda self, network, missing: 0.01)
+    monkeypatch.setattr(Measurement, "_decoding", lambda self: 0.002)
+    monkeypatch.setattr(Measurement, "_trained", lambda self, network, jobs: 3.0)
+    monkeypatch.setattr(
+        Measurement, "_solved", lambda self, jobs, inputs, images: 1e-6 * jobs * inputs * images if jobs else 0.0
+    )
+    return measured
+
+
+def afterwards(images):
+    return AFTERWARDS + AFTERWARDS_PER_IMAGE * images
+
+
+def test_features_that_are_missing_count(finished, priced, tmp_path):
+    (there, _), (missing, images) = (priced(one, logistic=False) for one in (finished.cache, tmp_path / "empty"))
     # 1,024 values of four bytes each
     assert missing.size_bytes == images * 1024 * 4
-    assert missing.seconds > there.seconds - 2
+    assert missing.seconds - there.seconds == pytest.approx(images * (0.01 + 0.002))
+    assert there.seconds == pytest.approx(afterwards(images) + 3.0)
 
 
-def test_combinations_count_with_their_mirror_images(measured, tmp_path, monkeypatch):
-    (plain, images), (control, _) = measured(tmp_path / "empty"), measured(tmp_path / "empty", combine=True)
+def test_combinations_count_with_their_mirror_images(priced, tmp_path, monkeypatch):
+    (plain, images), (control, _) = priced(tmp_path / "empty"), priced(tmp_path / "empty", combine=True)
     # random weights are a control, which is never combined
-    assert control.size_bytes == plain.size_bytes == images * 1024 * 4
+    assert control == plain
+    assert plain.size_bytes == images * 1024 * 4
     monkeypatch.setattr(Candidate, "is_control", property(lambda self: False))
-    alone, _ = measured(tmp_path / "empty", combine=True)
+    alone, _ = priced(tmp_path / "empty", combine=True)
     assert alone.size_bytes == images * 2 * 1024 * 4
-    both, _ = measured(tmp_path / "empty", combine=True, backbones=("mobilenet:random", "mobilenet_v2:random"))
+    assert alone.seconds - plain.seconds == pytest.approx(images * (0.01 + 0.002))
+    two = {"backbones": ("mobilenet:random", "mobilenet_v2:random")}
+    (apart, _), (both, _) = priced(tmp_path / "empty", **two), priced(tmp_path / "empty", combine=True, **two)
     assert both.size_bytes == images * 2 * (1024 + 1280) * 4
+    # once as they are, and once with their mirror images
+    learned = len(priced.parts[-1].rounds[0].train)
+    heads = 1e-6 * len(priced.parts[-1].rounds) * (1024 + 1280) * 3 * learned
+    assert both.seconds - apart.seconds == pytest.approx(2 * images * (0.01 + 0.002) + heads)
+
+
+def test_a_network_that_fails_counts_for_nothing_in_combinations(priced, tmp_path, monkeypatch):
+    monkeypatch.setattr(Candidate, "is_control", property(lambda self: False))
+    expected, _ = priced(tmp_path / "empty", logistic=False)
+
+    def fails(self, network, missing):
+        raise RuntimeError("no such layer")
+
+    monkeypatch.setattr(Measurement, "_trunk", fails)
+    found, images = priced(tmp_path / "empty", combine=True, logistic=False)
+    # neither its features nor its heads can be measured
+    assert found.seconds == pytest.approx(expected.seconds - images * 0.01 - 3.0)
 
 
 def test_a_stopwatch_begins_where_the_command_began():

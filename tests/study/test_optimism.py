@@ -46,7 +46,7 @@ def test_the_best_of_noise_is_brought_down_towards_chance(sweep):
     assert found.nested is None and found.chosen == ()
     assert found.sentence == (
         f"Chosen as the best of 5 candidates on the same folds: that flatters its {100 * shown:.1f} % by about "
-        f"{100 * found.selection:.1f} points. Scoring every fold at its own best epoch, as its report did, flatters it "
+        f"{100 * found.selection:.1f} points. Scoring every fold at its own best epoch flatters it "
         f"by about {100 * found.best_epoch:.1f} points. Less both, {100 * found.corrected:.1f} % remain."
     )
 

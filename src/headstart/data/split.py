@@ -56,7 +56,7 @@ class Splits:
 JOINED = "The given validation images joined the training images for the folds."
 SEALED = (
     "The given validation images are the sealed test set; candidates are judged by folds of the training images. "
-    "--pool puts all together and cuts anew."
+    "--pool (of a recipe: --set data.pool=true) puts all together and cuts anew."
 )
 
 

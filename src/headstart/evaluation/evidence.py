@@ -6,6 +6,7 @@ Shares, probabilities and accuracies are in 0..1; intervals are 95 % intervals `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headstart.evaluation.results import Comparison, Evaluation, FoldValues
@@ -298,6 +299,15 @@ class Overfitting:
     sentence: str
 
 
+TOGETHER = {
+    "average": "answers averaged",
+    "joined": "joined features",
+    "flip": "with mirror images",
+    "joined_flip": "joined features, with mirror images",
+}
+"""How the members of a combination answer together, by its kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Combination:
     """Several networks, or several views of an image, that answer together.
@@ -316,6 +326,11 @@ class Combination:
     parameters: int
     recommended: bool
     sentence: str
+
+    def words(self, called: Mapping[str, str] | None = None) -> str:
+        """Return what a reader calls it: who answers together, and how; ``called`` are names of candidates by id."""
+        members = [(called or {}).get(one, one) for one in self.members]
+        return f"{' and '.join(members)}, {TOGETHER.get(self.kind, self.kind)}"
 
 
 @dataclass(frozen=True, slots=True)

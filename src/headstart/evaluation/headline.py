@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from headstart.evaluation.evidence import CleanTest, Interval
+from headstart.evaluation.evidence import CleanTest, Combination, Interval
 from headstart.evaluation.results import Evaluation, FinalResult, FoldValues
 from headstart.evaluation.summary import Summary
 
@@ -98,7 +98,7 @@ def scored_in_words(summary: Summary) -> str:
         return f"So all accuracies on images held back are shown {100 * by:.1f} points lower; the order stays."
     if summary.protocol.score_epoch == "best" and _several_epochs(summary):
         # studies of earlier versions scored every run so, whatever a report did
-        as_published = ", as the report did" if summary.protocol.choose_by else ""
+        as_published = ", as the report did" if summary.protocol.choose_by and summary.published else ""
         return f"Folds are scored at their own best epochs{as_published}; that flatters."
     return ""
 
@@ -106,6 +106,13 @@ def scored_in_words(summary: Summary) -> str:
 def _several_epochs(summary: Summary) -> bool:
     """Tell whether any candidate was trained in epochs among which one could be best."""
     return any(max(one.cv.best_epochs) > 1 for one in summary.candidates if one.cv)
+
+
+def kept_combination(summary: Summary) -> Combination | None:
+    """Return the combination that is the classifier; None where that is a candidate, as in earlier versions always."""
+    if not summary.protocol.choose_by:
+        return None
+    return next((one for one in summary.combinations if one.id == summary.recommended), None)
 
 
 def repeated_in_words(final: FinalResult, name: str) -> str:

@@ -63,9 +63,21 @@ def _value(text: str) -> Any:
     return text
 
 
+def present_protocol(table: Any, problems: list[str]) -> Any:
+    """Return a protocol in the present words: ``monitor`` stems from when folds were scored at their best epochs."""
+    if not isinstance(table, dict) or "monitor" not in table:
+        return table
+    if "choose_by" in table:
+        problems.append("protocol: monitor is the earlier name of choose_by; one of the two must go.")
+    rest = {key: value for key, value in table.items() if key != "monitor"}
+    return {"choose_by": table["monitor"], "score_epoch": "best"} | rest
+
+
 def _shared(kind: Any, key: str, value: str, problems: list[str]) -> Table:
     """Return one setting that all candidates share, in a table of its own."""
     room, name = key.split(".", 1)
+    if kind is Protocol and name == "monitor":
+        return schema.clean_table(kind, present_protocol({name: _value(value)}, problems), f"{FLAG}{room}", problems)
     if name not in schema.hints(kind):
         problems.append(schema.unknown_key(f"{FLAG}{key}", name, tuple(schema.hints(kind))))
         return {}

@@ -14,7 +14,7 @@ from headstart.errors import UsageError, visible
 from headstart.recipe import builtin, check, schema
 from headstart.recipe.entries import OF_CANDIDATES, doubtful_names, missing_backbones, read_entries
 from headstart.recipe.grid import Entry, expand, settle
-from headstart.recipe.overrides import FLAG, Overrides, read_overrides
+from headstart.recipe.overrides import FLAG, Overrides, present_protocol, read_overrides
 from headstart.recipe.parts import Candidate, DataRules, Protocol, PublishedValue
 from headstart.recipe.published import PublishedReader
 from headstart.recipe.recipe import Recipe
@@ -129,7 +129,8 @@ class _Reading:
         classes = tuple(top.get("classes", ()))
         problems += [f"classes: {one!r} is there twice." for one in dict.fromkeys(classes) if classes.count(one) > 1]
         data = clean_data(raw.get("data", {}), self._folder, "data", problems) | settings.data
-        protocol = schema.clean(Protocol, _present_protocol(raw.get("protocol", {})), "protocol", problems) or {}
+        given = present_protocol(raw.get("protocol", {}), problems)
+        protocol = schema.clean(Protocol, given, "protocol", problems) or {}
         protocol |= settings.protocol
         candidates, published = self._candidates(settings, classes)
         draft = Draft(
@@ -187,14 +188,6 @@ class _Reading:
             if kept.candidate.id != one.candidate.id:
                 self._notes.append(f"{one.candidate.id} now equals {kept.candidate.id}, so it is left out.")
         return list(first.values())
-
-
-def _present_protocol(table: Any) -> Any:
-    """Return a protocol in the present words: ``monitor`` stems from when folds were scored at their best epochs."""
-    if not isinstance(table, dict) or "monitor" not in table:
-        return table
-    rest = {key: value for key, value in table.items() if key != "monitor"}
-    return {"choose_by": table["monitor"], "score_epoch": "best"} | rest
 
 
 def _unreached(entries: Sequence[Entry], settings: Iterable[tuple[Address, Any]]) -> Iterator[str]:

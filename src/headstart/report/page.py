@@ -192,6 +192,7 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "called": called,
         "margin": content.equivalence(findings),
         "combined": COMBINED,
+        "together": headline.kept_combination(summary),
         "modes": COLOUR_MODES,
         "estimands": ESTIMANDS,
         "unknown_methods": UNKNOWN_METHODS,

@@ -89,7 +89,7 @@ def gather(summary: Summary) -> Sure:
 def names(summary: Summary) -> Mapping[str, str]:
     """Return what a reader calls every candidate and combination, by id."""
     called = {name: label.text for name, label in labels(summary.candidates).items()}
-    return {**{one.id: one.id for one in summary.combinations}, **called}
+    return {**{one.id: one.words(called) for one in summary.combinations}, **called}
 
 
 def differences(summary: Summary) -> tuple[Difference, ...]:

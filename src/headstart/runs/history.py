@@ -157,7 +157,7 @@ def _with_headline(row: RunRow) -> RunRow:
         images=int(dataset["images"]),
         classes=len(dataset["classes"]),
         candidates=len(summary["candidates"]),
-        failed=sum(one["cv"] is None for one in summary["candidates"]),
+        failed=sum(one["cv"] is None and one.get("status") != "skipped" for one in summary["candidates"]),
         best=str(summary["best"]),
         recommended=str(summary["recommended"]),
         validation=_accuracy(shown["mean"], shown["ci95"], by),

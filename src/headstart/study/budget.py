@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,11 +53,10 @@ class Budget:
     def run(self) -> tuple[list[Prepared], list[Judged]]:
         """Judge as many candidates as the budget allows; the others keep their place with the reason."""
         measurement = Measurement(self.plan, self.parts, self.workshop, self.place)
-        _, combining = attempt(measurement.combining)
-        self.for_combinations = combining or 0.0
         frozen = [one for one in self.plan.networks if one.learner == HEADS]
         tuned = [one for one in self.plan.networks if one.learner != HEADS]
         self._judge(self._affordable(frozen, measurement))
+        self.for_finals = sum(FINAL_ROUNDS * one.seconds / len(self.parts.rounds) for one in self.judged)
         for network in self._most_promising(tuned):
             self._tune(network, measurement)
         reached = {one.candidate.id for one in self.judged}
@@ -83,9 +81,12 @@ class Budget:
         spent = 0.0
         for network in sorted(networks, key=lambda one: costs[one.name]):
             spent += costs[network.name]
+            before, self.for_combinations = self.for_combinations, measurement.combining([*chosen, network])
             fits = not chosen or spent <= FOR_FEATURES * self.left
             if self._decided(f"features of {network.name}", lambda fits=fits: int(fits)):  # type: ignore[misc]
                 chosen.append(network)
+            else:
+                self.for_combinations = before
         return chosen
 
     def _decided(self, question: str, decide: Callable[[], int]) -> int:
@@ -149,14 +150,16 @@ class Budget:
         if prepared.learner is None:
             return True
         network, protocol = prepared.network, self.plan.recipe.protocol
-        jobs, start = round_jobs(network.candidates, self.parts.rounds, protocol), time.perf_counter()
-        each = 0.0
+        jobs = round_jobs(network.candidates, self.parts.rounds, protocol)
+        spent = each = 0.0
         for done, job in enumerate(jobs, start=1):
-            reason, _ = attempt(partial(prepared.learner.train, "rounds", [job], self.place.jobs, self.place.progress))
-            if reason:
+            _, trained = attempt(partial(prepared.learner.train, "rounds", [job], self.place.jobs, self.place.progress))
+            if trained is None:
                 # the judge will meet the failure and report it
                 return True
-            each = (time.perf_counter() - start) / done
+            # a round that an earlier start finished took as long as it took then
+            spent += trained[0].seconds
+            each = spent / done
             if each * (len(jobs) - done + FINAL_ROUNDS * len(network.candidates)) > self.left and self._has_result:
                 self.place.progress.say(
                     f"{network.candidates[0].id} takes longer than forecast, {duration(each)} a round: it is left out."

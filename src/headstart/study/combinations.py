@@ -37,6 +37,8 @@ Probabilities = NDArray[np.float64]
 
 AVERAGE, JOINED, FLIP, JOINED_FLIP = "average", "joined", "flip", "joined_flip"
 KINDS = (AVERAGE, JOINED, FLIP, JOINED_FLIP)
+RECOMMENDED = "It is the one to take: combinations were asked for, and it does best on images held back."
+UNSAVED = "It does best on images held back but could not be saved, so it is not the one to take."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +98,8 @@ def answers_of(case: Case, kind: str) -> Answers | None:
 def _judged(case: Case, answers: Sequence[Answers], *, informative: bool) -> tuple[Combination, ...]:
     """Compare with the best candidate (McNemar's test, adjusted by Holm); recommend one at most.
 
-    That is the best out of fold by the measure that chooses, where it is better than the best candidate there and can
-    be one classifier.
+    That is, of those that can be one classifier, the best out of fold by the measure that chooses, where it is better
+    than the best candidate there and the test images do not show it to be worse.
     """
     counts = counted(case.plan, case.parts)
     said = {case.best: case.test_of(case.best).probabilities[counts]}
@@ -105,10 +107,11 @@ def _judged(case: Case, answers: Sequence[Answers], *, informative: bool) -> tup
     rows = compare_accuracy(case.best, case.parts.labels[case.parts.test][counts], said)
     alone = rounds_accuracy(case, _rounds(case.judged_of(case.best)))
     together = [rounds_accuracy(case, one.rounds) for one in answers]
-    worth = [_worth(case, one.rounds) for one in answers]
+    whole = [len(input_sizes(case, one.members)) == 1 for one in answers]
+    worth = [_worth(case, one.rounds) if fits else -np.inf for one, fits in zip(answers, whole, strict=True)]
     first = int(np.argmax(worth))
     better = worth[first] > _worth(case, _rounds(case.judged_of(case.best))) and rows[first].verdict != "a"
-    wanted = informative and better and len(input_sizes(case, answers[first].members)) == 1
+    wanted = informative and better
     return tuple(
         _combination(case, one, row, (alone, accuracy), recommended=wanted and place == first)
         for place, (one, row, accuracy) in enumerate(zip(answers, rows, together, strict=True))
@@ -195,11 +198,11 @@ def _rounded(value: float) -> float:
 
 def _conclusion(row: Comparison, *, recommended: bool) -> str:
     if recommended:
-        return "It is the one to take: combinations were asked for, and it does best on images held back."
+        return RECOMMENDED
     if row.verdict == "a":
         return "Worse on the test images by more than chance explains."
     if row.verdict == "b":
-        return "Better on the test images by more than chance explains, but not the best on images held back."
+        return "Better on the test images by more than chance explains; they have no say in what is recommended."
     return "Chance alone can explain the difference on the test images."
 
 
@@ -264,12 +267,13 @@ def _averaged(case: Case) -> Answers | None:
     if len(ranked) < 2:
         return None
     members, rounds = ranked[:2], _mean_of_rounds([_rounds(one) for one in ranked[:2]])
-    most, sums = rounds_accuracy(case, rounds), tuple(2 * one for one in rounds)
+    most, sums = _worth(case, rounds), tuple(2 * one for one in rounds)
     for count, judged in enumerate(ranked[2:], start=3):
         sums = tuple(total + said for total, said in zip(sums, _rounds(judged), strict=True))
-        accuracy = rounds_accuracy(case, sums)
-        if accuracy > most + 1e-9:
-            members, most, rounds = ranked[:count], accuracy, tuple(total / count for total in sums)
+        mean = tuple(total / count for total in sums)
+        worth = _worth(case, mean)
+        if worth > most + 1e-9:
+            members, most, rounds = ranked[:count], worth, mean
     names = tuple(one.candidate.id for one in members)
     test: Probabilities = np.mean([case.test_of(name).probabilities for name in names], axis=0)
     parameters, passes = _size(case, members)

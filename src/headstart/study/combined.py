@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,17 @@ from headstart.study.asked import targets_and_costs
 from headstart.study.attempt import attempt
 from headstart.study.card import combination_facts
 from headstart.study.case import Case
-from headstart.study.combinations import AVERAGE, FLIP, JOINED, JOINED_FLIP, Answers, answers_of, input_sizes
+from headstart.study.combinations import (
+    AVERAGE,
+    FLIP,
+    JOINED,
+    JOINED_FLIP,
+    RECOMMENDED,
+    UNSAVED,
+    Answers,
+    answers_of,
+    input_sizes,
+)
 from headstart.study.handover import Arrays, head_arrays, trained_backbone
 from headstart.study.leaks import clean_test, contaminated
 from headstart.study.networks import HEADS, Network
@@ -38,23 +49,24 @@ HOW = {
 }
 
 
-def save_recommended(case: Case, found: Sequence[Combination]) -> Combination | None:
+def save_recommended(case: Case, found: Sequence[Combination]) -> tuple[Combination, ...]:
     """Write the recommended combination as the classifier of the run folder.
 
-    Networks of unlike input sizes cannot be one classifier: an image is resized once, before it is seen. A failure is
-    said, and then the best candidate alone is what is kept.
+    A failure is said, and then the best candidate alone is what is kept.
 
     Returns:
-        What was saved; None where none is recommended or can be saved.
+        The combinations; none is recommended any more where it could not be saved.
     """
     best = next((one for one in found if one.recommended), None)
-    if best is None or len(input_sizes(case, best.members)) > 1:
-        return None
+    if best is None:
+        return tuple(found)
     reason, _ = attempt(lambda: save_combination(case, best))
-    if reason:
-        case.place.progress.say(f"The recommended combination ({best.id}) could not be saved: {reason}")
-        return None
-    return best
+    if reason is None:
+        return tuple(found)
+    case.place.progress.say(f"The recommended combination ({best.id}) could not be saved: {reason}")
+    sentence = best.sentence.replace(RECOMMENDED, UNSAVED)
+    unsaved = dataclasses.replace(best, recommended=False, sentence=sentence)
+    return tuple(unsaved if one is best else one for one in found)
 
 
 def save_combination(case: Case, combination: Combination) -> None:

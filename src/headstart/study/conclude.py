@@ -107,7 +107,11 @@ def _train_checked(
         if not wanted:
             break
         jobs = [final_job(one.candidate, train, epochs, protocol, attempt=number) for one, epochs in wanted]
-        trained = learner.train("finals", jobs, place.jobs, place.progress)
+        train_all = partial(learner.train, "finals", jobs, place.jobs, place.progress)
+        reason, trained = attempt(train_all) if kept else (None, train_all())
+        if trained is None:
+            place.progress.say(f"A final training could not be repeated, and the one before is kept: {reason}")
+            break
         for (one, epochs), result in zip(wanted, trained, strict=True):
             before = kept.get(one.candidate.id)
             final = Final(one, epochs, result.fits[0], result.seconds, number + 1)

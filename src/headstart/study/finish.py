@@ -95,11 +95,11 @@ def _test_cost(case: Case, block: PredictionBlock) -> float | None:
 
 
 def _expected(case: Case, selection: float, test_images: int) -> ExpectedTest | None:
-    """Return what the rounds of the best candidate predict for the test images."""
+    """Return what the rounds of the best candidate predict for the test images; nothing from best epochs."""
     cv, rounds = case.ranked[0].cv, case.parts.rounds
     assert cv is not None, "the best one has finished its rounds"
     accuracies = cv.accuracy.folds
-    if not np.isfinite(accuracies).all():
+    if case.protocol.score_epoch != "last" or not np.isfinite(accuracies).all():
         return None
     return expect_test(
         accuracies,

@@ -33,6 +33,8 @@ SAMPLE_IMAGES = 16
 SAMPLE_ROWS = 256
 # Passes over the training images until a logistic head is solved, its penalty chosen, and the folds side by side in it.
 PASSES, SIDE_BY_SIDE = 80, 3
+# Principal axes are measured on so many features; their time grows with the third power.
+AXES_MEASURED = 256
 # Seconds of everything behind the trainings, and of each image in it: evidence, classifier, pictures, page.
 AFTERWARDS, AFTERWARDS_PER_IMAGE = 5.0, 0.0015
 # Batches of the short and of the long measurement of a training in Keras.
@@ -76,6 +78,7 @@ class Measurement:
     def __init__(self, plan: Plan, parts: Parts, workshop: Workshop, place: Workplace) -> None:
         self._plan, self._parts, self._workshop, self._place = plan, parts, workshop, place
         self._classes = len(plan.table.classes)
+        self._mirror_seconds: dict[str, float] = {}
         self._missing = {network.name: self._images_to_compute(network) for network in plan.networks}
 
     def forecast(self) -> Forecast:
@@ -86,12 +89,12 @@ class Measurement:
             _, needed = attempt(partial(self.network_seconds, network))
             seconds += needed or 0.0
         images = len(self._parts.rows)
-        seconds += AFTERWARDS + AFTERWARDS_PER_IMAGE * images + self.combining()
+        seconds += AFTERWARDS + AFTERWARDS_PER_IMAGE * images + self.combining(networks)
         if any(missing.values()):
             seconds += min(images, max(missing.values())) * self._decoding()
         new = [one for one in networks if one.learner != WHOLE and missing[one.name]]
         size = sum(missing[one.name] * self._values(one) for one in new)
-        size += sum(self._mirrored(one) * self._values(one) for one in self._combined)
+        size += sum(self._mirrored(one) * self._values(one) for one in self._dearest(networks))
         return Forecast(seconds, size * BYTES_PER_VALUE)
 
     def network_seconds(self, network: Network) -> float:
@@ -104,28 +107,38 @@ class Measurement:
         missing = self._missing[network.name]
         return missing * self._trunk(network, missing) if missing and network.learner != WHOLE else 0.0
 
-    @property
-    def _combined(self) -> list[Network]:
-        """Return the frozen networks that combinations are forecast with: two, or the only one."""
-        wanted = self._plan.networks if self._plan.recipe.protocol.combinations else ()
-        return [one for one in wanted if one.learner == HEADS and not one.candidates[0].is_control][:2]
+    def combining(self, networks: Sequence[Network]) -> float:
+        """Return the seconds of combinations: mirror images, and two heads on the features of two networks.
+
+        Nobody knows yet which networks will be the best two: it is what the dearest two would take.
+        """
+        pair, rounds = self._dearest(networks), len(self._parts.rounds)
+        seconds = sum(self._mirroring(one) for one in pair)
+        if len(pair) > 1:
+            inputs, images = sum(self._values(one) for one in pair), len(self._parts.rounds[0].train)
+            # the second head learns from the mirror images too
+            seconds += self._solved(rounds, inputs, images) + self._solved(rounds, inputs, 2 * images)
+        return seconds
+
+    def _dearest(self, networks: Sequence[Network]) -> list[Network]:
+        """Return the frozen networks, two at most, whose mirror images take longest; none where nothing is combined."""
+        if not self._plan.recipe.protocol.combinations:
+            return []
+        frozen = [one for one in networks if one.learner == HEADS and not one.candidates[0].is_control]
+        return sorted(frozen, key=self._mirroring, reverse=True)[:2]
+
+    def _mirroring(self, network: Network) -> float:
+        """Return the seconds of a network's missing mirror images; nothing for one that fails."""
+        if network.name not in self._mirror_seconds:
+            missing = self._mirrored(network)
+            _, each = attempt(lambda: self._trunk(network, missing) + self._decoding()) if missing else (None, 0.0)
+            self._mirror_seconds[network.name] = missing * (each or 0.0)
+        return self._mirror_seconds[network.name]
 
     def _mirrored(self, network: Network) -> int:
         """Return how many mirror images are still to be computed."""
         space = network.space(self._plan.engine, self._plan.recipe.precision, MIRRORED)
         return self._place.cache.missing(space, [row.sha256 for row in self._parts.rows])
-
-    def combining(self) -> float:
-        """Return the seconds of combinations: mirror images, and two heads on the features of two networks."""
-        seconds = 0.0
-        for network in self._combined:
-            missing = self._mirrored(network)
-            if missing:
-                seconds += missing * (self._trunk(network, missing) + self._decoding())
-            if len(self._combined) > 1:
-                # the second of them learns from the mirror images too
-                seconds += 3 * self._solved(network, len(self._parts.rounds))
-        return seconds
 
     def _images_to_compute(self, network: Network) -> int:
         """Return how many images and changed copies are still to be computed, or for pixels to be decoded."""
@@ -170,19 +183,25 @@ class Measurement:
             return 0.0
         solved = [job for job in jobs if job.head.output == "logistic"]
         trained = [job for job in jobs if job.head.output != "logistic"]
-        return self._solved(network, len(solved)) + (self._trained(network, trained) if trained else 0.0)
+        seconds = self._solved(len(solved), self._values(network), self._rows(network))
+        return seconds + (self._trained(network, trained) if trained else 0.0)
 
-    def _solved(self, network: Network, jobs: int) -> float:
-        """Return the seconds of logistic heads: products of all training images with the weights of some folds."""
-        inputs, images = self._values(network), self._rows(network)
+    def _solved(self, jobs: int, inputs: int, images: int) -> float:
+        """Return the seconds of logistic heads: axes, and products of all training images with some folds' weights."""
+        if not jobs:
+            return 0.0
         random = np.random.default_rng(0)
         rows = random.random((min(SAMPLE_ROWS, images), inputs), np.float32)
         weights = random.random((inputs, SIDE_BY_SIDE * self._classes), np.float32)
         # there and back, the second time without what the first brings with it
         product = min(_timed(lambda: rows @ weights) for _ in range(2))
-        rounds = len(self._parts.rounds)
-        final = jobs / rounds if rounds else 0
-        return 2 * PASSES * product * images / len(rows) * (jobs + final) / core_count()
+        rounds, few = len(self._parts.rounds), images < inputs
+        every = jobs + (jobs / rounds if rounds else 0)
+        small = np.cov(random.random((AXES_MEASURED, AXES_MEASURED), np.float32)).astype(np.float32)
+        axes = _timed(partial(np.linalg.eigh, small)) * (min(images, inputs) / AXES_MEASURED) ** 3
+        # of few images every head has axes of its own, else the network's serve all
+        axes *= every / core_count() if few else 1
+        return axes + 2 * PASSES * product * images / len(rows) * every / core_count()
 
     def _trained(self, network: Network, jobs: Sequence[Job]) -> float:
         """Train the heads on random features: once, then what two more epochs cost."""

@@ -165,7 +165,8 @@ def _sentences(measured: Optimism, case: Case) -> Iterator[str]:
     yield _of_choice(measured, case)
     if measured.best_epoch is not None:
         points = _points(measured.best_epoch)
-        yield f"Scoring every fold at its own best epoch, as its report did, flatters it by {points}."
+        as_published = ", as its report did," if case.plan.recipe.published else ""
+        yield f"Scoring every fold at its own best epoch{as_published} flatters it by {points}."
         if measured.corrected is not None:
             yield f"Less both, {_percent(measured.corrected)} remain."
     elif _chose_epoch(case):

@@ -63,16 +63,17 @@ def environment(place: Workplace) -> Environment:
 
 
 def result_rows(judged: Sequence[Judged], parts: Parts) -> Iterator[ResultRow]:
-    """Yield one row per candidate and round; a failed candidate has rows without numbers."""
+    """Yield one row per candidate and round; one that failed or was left out has rows without numbers."""
     for one in judged:
         for place, turn in enumerate(parts.rounds):
             fit = one.fits[place] if one.fits else None
-            yield _result_row(one.candidate.id, turn.repeat, turn.fold, fit)
+            unfit = "skipped" if one.skipped else "failed"
+            yield _result_row(one.candidate.id, turn.repeat, turn.fold, fit, unfit)
 
 
-def _result_row(candidate: str, repeat: int, fold: int, fit: Fit | None) -> ResultRow:
+def _result_row(candidate: str, repeat: int, fold: int, fit: Fit | None, unfit: str) -> ResultRow:
     if fit is None or fit.best.validation is None or fit.last.validation is None:
-        return ResultRow(candidate, repeat, fold, "failed", *[None] * 8)
+        return ResultRow(candidate, repeat, fold, unfit, *[None] * 8)
     return ResultRow(
         candidate=candidate,
         repeat=repeat,

@@ -90,9 +90,14 @@ def _told(
         case = dataclasses.replace(case, kept=recommendation.candidate)
         evidence, answering = gather(case, flattery, informative=standing.baseline.informative)
     with watch.stage("classifier"):
-        combination = save_recommended(case, evidence.combinations)
-        if combination is not None:
-            recommendation = Recommendation(combination.id, combination.sentence)
+        evidence = dataclasses.replace(evidence, combinations=save_recommended(case, evidence.combinations))
+        taken = [one for one in evidence.combinations if one.recommended]
+        if taken:
+            recommendation = Recommendation(taken[0].id, taken[0].sentence)
+            if case.plan.unknown_images:
+                place.progress.say(
+                    "The classifier is a combination and never answers unknown: the images of --unknown are not used."
+                )
         else:
             save_classifier(case, answering, evidence)
             evidence = with_unknown_folder(case, evidence, answering)

@@ -14,6 +14,7 @@ from headstart.evaluation.results import CandidateResult, Comparison, FinalResul
 from headstart.recipe import Candidate
 
 NAMED = 3
+POOL = "--pool (of a recipe: --set data.pool=true) puts all images together and cuts a new test set."
 # What takes at most this share of another one's time is cheaper: single measurements differ by less.
 CHEAPER = 0.8
 MEASURE_WORDS = {
@@ -181,14 +182,14 @@ def _clean_result(standing: Standing, clean: CleanTest) -> str:
     if clean.accuracy is None or clean.ci95 is None:
         return (
             f"All {clean.images:,} test images are also training images, so they say nothing about new ones; "
-            f"{name} came first in {standing.judged_by}. --pool puts all images together and cuts a new test set."
+            f"{name} came first in {standing.judged_by}. {POOL}"
         )
     left = clean.images - clean.contaminated
     return (
         f"{shared} are also training images; on the other {left:,}: {_percent(clean.accuracy)} % "
         f"(95 % interval {_span(clean.ci95)}), {clean.right:,} right by {name}, which came first in "
         f"{standing.judged_by}. With the shared images it would be {everything} %, which says little of new ones. "
-        "--pool puts all images together and cuts a new test set."
+        + POOL
     )
 
 
