@@ -61,9 +61,10 @@ OPTION_OF_KEY = {
 }
 
 # Fine-tuning: the head first, then the last part of the backbone with it, slowly and with fixed statistics of batch
-# normalisation.
+# normalisation. Of 200 images a class a rate of 1e-4 left 97.0 % of digits and 90.6 % of flowers right, 3e-4 98.1 and
+# 91.8 %, 1e-3 99.2 and 92.0 %, the last at no better validation on the flowers (MobileNet, one seed).
 TUNED_HEAD_RATE = 1e-3
-TUNED_RATE = 1e-4
+TUNED_RATE = 3e-4
 TUNED_HEAD_EPOCHS = 5
 # The share of the epochs whose weights are averaged where layers of the backbone train.
 AVERAGED = 0.2
