@@ -1,9 +1,12 @@
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from headstart import storage
+
+OPEN_FILES = Path("/proc/self/fd")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
@@ -26,3 +29,20 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise ValueError("stop")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "old"
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="open files are listed by Linux alone")
+def test_a_lock_is_freed_although_a_child_has_the_file_open_still(tmp_path):
+    path = tmp_path / "lock"
+    with storage.exclusive_lock(path) as free:
+        assert free
+        [number] = [int(one.name) for one in OPEN_FILES.iterdir() if one.exists() and one.samefile(path)]
+        # what a fork leaves in the child
+        copy = os.dup(number)
+        with storage.exclusive_lock(path) as again:
+            assert not again
+    try:
+        with storage.exclusive_lock(path) as free:
+            assert free
+    finally:
+        os.close(copy)

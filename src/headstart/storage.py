@@ -146,11 +146,17 @@ def _dataclass_from_plain(kind: type[T], value: dict[str, Any]) -> T:
 def exclusive_lock(path: Path) -> Iterator[bool]:
     """Hold a lock file while the block runs; yield False at once when another process holds it.
 
-    The operating system frees the lock when the process ends, however it ends.
+    The operating system frees the lock when the process ends, however it ends. It is freed by name at the end of the
+    block: a child process that was just forked still has the file open, and would hold it on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as stream:
-        yield _try_lock(stream)
+        free = _try_lock(stream)
+        try:
+            yield free
+        finally:
+            if free:
+                _unlock(stream)
 
 
 def _try_lock(stream: IO[bytes]) -> bool:
@@ -166,6 +172,14 @@ def _try_lock(stream: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
+
+
+def _unlock(stream: IO[bytes]) -> None:
+    # elsewhere closing the file is enough
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(stream.fileno(), fcntl.LOCK_UN)
 
 
 def seed_from(*parts: object) -> int:
