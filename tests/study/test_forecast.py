@@ -47,7 +47,7 @@ def test_what_is_there_is_not_built_again(finished, measured, monkeypatch):
 def priced(measured, monkeypatch):
     """Return the maker of forecasts where every measurement gives a known price."""
     monkeypatch.setattr(Measurement, "_trunk", lambda self, network, missing: 0.01)
-    monkeypatch.setattr(Measurement, "_decoding", lambda self: 0.002)
+    monkeypatch.setattr(Measurement, "_decoding", 0.002)
     monkeypatch.setattr(Measurement, "_trained", lambda self, network, jobs: 3.0)
     monkeypatch.setattr(
         Measurement, "_solved", lambda self, jobs, inputs, images: 1e-6 * jobs * inputs * images if jobs else 0.0

@@ -13,7 +13,7 @@ from headstart.evaluation.intervals import wilson_interval
 from headstart.evaluation.metrics import evaluate, fold_values
 from headstart.evaluation.results import CandidateResult, CrossValidation, FinalResult, ParameterCounts
 from headstart.recipe import Candidate, Head, Optimizer, Training
-from headstart.study.verdict import POOL, Sizes, Standing, estimands, listed, recommend, verdict
+from headstart.study.verdict import Sizes, Standing, estimands, listed, recommend, verdict
 
 IMAGES = 734
 PARAMETERS = {"mobilenet": 3_228_864, "resnet50": 23_587_712, "vgg16": 14_714_688, "small_cnn": 300_000}
@@ -350,7 +350,8 @@ def test_the_figure_without_shared_images_leads():
     assert verdict(case) == (
         "334 of 734 test images (46 %) are also training images; on the other 400: 95.0 % (95 % interval "
         f"{low:.1f} to {high:.1f}), 380 right by ResNet50 (learning rate 0.001), which came first in 5-fold "
-        "cross-validation. With the shared images it would be 97.4 %, which says little of new ones. " + POOL
+        "cross-validation. With the shared images it would be 97.4 %, which says little of new ones. "
+        "--pool (of a recipe: --set data.pool=true) puts all images together and cuts a new test set."
     )
     assert case.test_images == 400
     assert "sealed" not in verdict(case)
@@ -366,7 +367,8 @@ def test_where_all_images_are_shared_no_figure_is_given():
     found = verdict(standing(BEST, clean=clean(IMAGES, 0)))
     assert found == (
         "All 734 test images are also training images, so they say nothing about new ones; ResNet50 (learning rate "
-        f"0.001) came first in 5-fold cross-validation. {POOL}"
+        "0.001) came first in 5-fold cross-validation. --pool (of a recipe: --set data.pool=true) puts all images "
+        "together and cuts a new test set."
     )
 
 

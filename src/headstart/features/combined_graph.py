@@ -50,7 +50,7 @@ def average_graph(members: Sequence[Member]) -> ov.Model:
     image = _image()
     backbones = dict.fromkeys(one.backbone for one in members)
     pooled = {one: _attached(one, graph.resize_node(image, one.size)) for one in backbones}
-    said = [_probabilities(pooled[one.backbone][1], one) for one in members]
+    said = [_probabilities(pooled[one.backbone][1], one.head, one.weights) for one in members]
     mean = _mean(ops.concat([ops.unsqueeze(one, np.array(0)) for one in said], 0))
     feature_map, features = pooled[members[0].backbone]
     return graph.classifier_model(image, mean, _logits(mean), features=features, feature_map=feature_map)
@@ -81,7 +81,7 @@ def flip_graph(backbones: Sequence[Backbone], head: Head, weights: Weights) -> o
         # one batch, the images first, so that the network stands in the file once
         pooled.append(_attached(one, ops.concat([pixels, turned], 0)))
     features = _side_by_side(pooled)
-    said = ops.softmax(graph.head_node(features, head, weights), -1)
+    said = _probabilities(features, head, weights)
     mean = _mean(ops.reshape(said, np.array([2, -1, len(weights[-1])]), special_zero=False))
     return graph.classifier_model(
         image,
@@ -108,9 +108,8 @@ def _attached(backbone: Backbone, pixels: Node) -> tuple[Node, Node]:
     return feature_map, features
 
 
-def _probabilities(features: Node, member: Member) -> Node:
-    logits = graph.head_node(features, member.head, member.weights)
-    return graph.openvino_module().opset13.softmax(logits, -1)
+def _probabilities(features: Node, head: Head, weights: Weights) -> Node:
+    return graph.openvino_module().opset13.softmax(graph.head_node(features, head, weights), -1)
 
 
 def _side_by_side(pooled: Sequence[tuple[Node, Node]]) -> Node:

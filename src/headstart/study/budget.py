@@ -70,9 +70,8 @@ class Budget:
     def left(self) -> float:
         """Seconds until the final trainings, the test and all that follows must begin."""
         total = self.plan.recipe.protocol.budget
-        reserved = AFTERWARDS + AFTERWARDS_PER_IMAGE * len(self.parts.rows) + self.for_finals
-        reserved += self.for_combinations
-        return total - reserved - self.place.stopwatch.total
+        afterwards = AFTERWARDS + AFTERWARDS_PER_IMAGE * len(self.parts.rows)
+        return total - afterwards - self.for_finals - self.for_combinations - self.place.stopwatch.total
 
     def _affordable(self, networks: Sequence[Network], measurement: Measurement) -> list[Network]:
         """Return the frozen networks whose features and heads fit, the cheapest first; one at least."""
@@ -81,12 +80,11 @@ class Budget:
         spent = 0.0
         for network in sorted(networks, key=lambda one: costs[one.name]):
             spent += costs[network.name]
-            before, self.for_combinations = self.for_combinations, measurement.combining([*chosen, network])
-            fits = not chosen or spent <= FOR_FEATURES * self.left
+            combining = measurement.combining([*chosen, network])
+            fits = not chosen or spent <= FOR_FEATURES * (self.left - combining)
             if self._decided(f"features of {network.name}", lambda fits=fits: int(fits)):  # type: ignore[misc]
                 chosen.append(network)
-            else:
-                self.for_combinations = before
+        self.for_combinations = measurement.combining(chosen)
         return chosen
 
     def _decided(self, question: str, decide: Callable[[], int]) -> int:

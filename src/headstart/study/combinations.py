@@ -280,7 +280,7 @@ def _averaged(case: Case) -> Answers | None:
     return Answers(AVERAGE, names, rounds, test, parameters, passes)
 
 
-def _mean_of_rounds(several: Sequence[Sequence[NDArray[np.floating]]]) -> tuple[Probabilities, ...]:
+def _mean_of_rounds(several: Sequence[tuple[Probabilities, ...]]) -> tuple[Probabilities, ...]:
     return tuple(np.mean(said, axis=0) for said in zip(*several, strict=True))
 
 
@@ -391,5 +391,5 @@ def _with_mirror(
 
     pairs = zip(case.parts.rounds, judged.fits, strict=True)
     rounds = _mean_of_rounds([_rounds(judged), tuple(turned(fit, one.validation) for one, fit in pairs)])
-    [mean] = _mean_of_rounds([(test,), (turned(final, case.parts.test),)])
+    mean: Probabilities = np.mean([test, turned(final, case.parts.test)], axis=0)
     return rounds, mean

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -78,8 +78,13 @@ class Measurement:
     def __init__(self, plan: Plan, parts: Parts, workshop: Workshop, place: Workplace) -> None:
         self._plan, self._parts, self._workshop, self._place = plan, parts, workshop, place
         self._classes = len(plan.table.classes)
-        self._mirror_seconds: dict[str, float] = {}
+        self._trunk_seconds: dict[str, float] = {}
         self._missing = {network.name: self._images_to_compute(network) for network in plan.networks}
+        self._mirrored = {
+            network.name: self._not_cached(network, MIRRORED, self._everything)
+            for network in plan.networks
+            if plan.recipe.protocol.combinations and network.learner == HEADS and not network.candidates[0].is_control
+        }
 
     def forecast(self) -> Forecast:
         """Return what the whole study still needs."""
@@ -91,10 +96,10 @@ class Measurement:
         images = len(self._parts.rows)
         seconds += AFTERWARDS + AFTERWARDS_PER_IMAGE * images + self.combining(networks)
         if any(missing.values()):
-            seconds += min(images, max(missing.values())) * self._decoding()
+            seconds += min(images, max(missing.values())) * self._decoding
         new = [one for one in networks if one.learner != WHOLE and missing[one.name]]
         size = sum(missing[one.name] * self._values(one) for one in new)
-        size += sum(self._mirrored(one) * self._values(one) for one in self._dearest(networks))
+        size += sum(self._mirrored[one.name] * self._values(one) for one in self._dearest(networks))
         return Forecast(seconds, size * BYTES_PER_VALUE)
 
     def network_seconds(self, network: Network) -> float:
@@ -122,39 +127,35 @@ class Measurement:
 
     def _dearest(self, networks: Sequence[Network]) -> list[Network]:
         """Return the frozen networks, two at most, whose mirror images take longest; none where nothing is combined."""
-        if not self._plan.recipe.protocol.combinations:
-            return []
-        frozen = [one for one in networks if one.learner == HEADS and not one.candidates[0].is_control]
+        frozen = [one for one in networks if one.name in self._mirrored]
         return sorted(frozen, key=self._mirroring, reverse=True)[:2]
 
     def _mirroring(self, network: Network) -> float:
         """Return the seconds of a network's missing mirror images; nothing for one that fails."""
-        if network.name not in self._mirror_seconds:
-            missing = self._mirrored(network)
-            _, each = attempt(lambda: self._trunk(network, missing) + self._decoding()) if missing else (None, 0.0)
-            self._mirror_seconds[network.name] = missing * (each or 0.0)
-        return self._mirror_seconds[network.name]
-
-    def _mirrored(self, network: Network) -> int:
-        """Return how many mirror images are still to be computed."""
-        space = network.space(self._plan.engine, self._plan.recipe.precision, MIRRORED)
-        return self._place.cache.missing(space, [row.sha256 for row in self._parts.rows])
+        missing = self._mirrored[network.name]
+        _, each = attempt(lambda: self._trunk(network, missing) + self._decoding) if missing else (None, 0.0)
+        return missing * (each or 0.0)
 
     def _images_to_compute(self, network: Network) -> int:
         """Return how many images and changed copies are still to be computed, or for pixels to be decoded."""
-        everything = [row.sha256 for row in self._parts.rows]
         if network.learner == WHOLE:
-            return len(everything)
-        learned = [self._parts.rows[row].sha256 for row in self._parts.train]
-        engine, precision = self._plan.engine, self._plan.recipe.precision
+            return len(self._everything)
+        learned = [self._everything[row] for row in self._parts.train]
+        copies = sum(self._not_cached(network, view, learned) for view in network.views)
+        return self._not_cached(network, ORIGINAL, self._everything) + copies
 
-        def missing(view: str, keys: Sequence[str]) -> int:
-            return self._place.cache.missing(network.space(engine, precision, view), keys)
+    @cached_property
+    def _everything(self) -> list[str]:
+        """The keys of all images."""
+        return [row.sha256 for row in self._parts.rows]
 
-        return missing(ORIGINAL, everything) + sum(missing(view, learned) for view in network.views)
+    def _not_cached(self, network: Network, view: str, keys: Sequence[str]) -> int:
+        """Return how many images have no features under a network yet, seen as they are or in a changed copy."""
+        return self._place.cache.missing(network.space(self._plan.engine, self._plan.recipe.precision, view), keys)
 
+    @cached_property
     def _decoding(self) -> float:
-        """Return seconds per image on all cores."""
+        """Seconds per image on all cores."""
         size, rows = self._plan.networks[0].size, self._parts.rows
         count = max(1, min(SAMPLE_IMAGES, len(rows) // SPARE))
         sample = rows[:: max(1, len(rows) // count)]
@@ -162,12 +163,14 @@ class Measurement:
         return _timed(work) / len(sample) / core_count()
 
     def _trunk(self, network: Network, missing: int) -> float:
-        """Return seconds per image of a trunk whose workers keep all cores busy."""
-        trunk = self._workshop.trunk(network)
-        images = max(1, min(trunk.batch_size, missing // (2 * SPARE)))
-        pixels = np.zeros((images, network.size.height, network.size.width, 3), np.uint8)
-        trunk.run(pixels)
-        return _timed(partial(trunk.run, pixels)) / images / trunk.workers
+        """Return seconds per image of a trunk whose workers keep all cores busy; it is measured once."""
+        if network.name not in self._trunk_seconds:
+            trunk = self._workshop.trunk(network)
+            images = max(1, min(trunk.batch_size, missing // (2 * SPARE)))
+            pixels = np.zeros((images, network.size.height, network.size.width, 3), np.uint8)
+            trunk.run(pixels)
+            self._trunk_seconds[network.name] = _timed(partial(trunk.run, pixels)) / images / trunk.workers
+        return self._trunk_seconds[network.name]
 
     def _values(self, network: Network) -> int:
         """Return how many values the trunk gives for an image."""

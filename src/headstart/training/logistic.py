@@ -307,7 +307,7 @@ def _axes_of(rows: Floats) -> Floats:
 def _product(left: Floats, right: Floats) -> Floats:
     """Return what products ``(problems, classes, n)`` with ``(n, m)`` are, by one with rows of zeros in the end.
 
-    It is quickest where the larger factor is not turned: ``wide @ right``, or of a transposed array its own product.
+    The larger factor enters as it lies in memory: a transposed one stands on the left, which is twice as quick.
     """
     problems, classes, inner = left.shape
     outputs = problems * classes
