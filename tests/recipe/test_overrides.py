@@ -58,6 +58,11 @@ def test_the_last_of_one_key_counts():
     assert (draft.protocol.folds, draft.data.group_by) == (4, "")
 
 
+def test_the_earlier_name_of_a_setting_is_one_here_too():
+    draft = read_with("protocol.monitor=loss")
+    assert (draft.protocol.choose_by, draft.protocol.score_epoch) == ("loss", "best")
+
+
 def test_class_names_are_replaced_not_merged():
     text = MOBILENET + '\ndata.class_names = {a = "x", b = "y"}'
     assert read_text(text, ['data.class_names={a = "z"}']).recipe().data.class_names == {"a": "z"}

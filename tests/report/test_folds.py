@@ -86,6 +86,16 @@ def test_a_failed_candidate_has_no_folds_but_its_rate(build_run):
     assert "failed: MemoryError" in render(folder)
 
 
+def test_what_was_left_out_did_not_fail(build_run):
+    folder = build_run(failed=("mobilenet-lr0.01",))
+    summary = folder.summary()
+    skipped = [dataclasses.replace(one, status="skipped") if one.cv is None else one for one in summary.candidates]
+    folder.write_summary(dataclasses.replace(summary, candidates=tuple(skipped)))
+    text = render(folder)
+    assert "left out: MemoryError" in text and '<span class="badge">left out</span>' in text
+    assert "failed: MemoryError" not in text and '<span class="badge">failed</span>' not in text
+
+
 def test_rates_rise_and_the_best_is_marked(findings):
     folder, read_findings = findings
     summary = read_findings.summary

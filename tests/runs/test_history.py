@@ -50,6 +50,13 @@ def test_the_headline_is_that_of_the_summary(tmp_path):
     assert row.finished == "2026-01-02T05:30:00+00:00"
 
 
+def test_what_a_budget_left_out_did_not_fail(tmp_path):
+    left_out = {"id": "dear", "status": "skipped", "cv": None}
+    make_run(tmp_path / "run", summary={**SUMMARY, "candidates": [*SUMMARY["candidates"], left_out]})
+    [row] = find_runs(tmp_path)
+    assert (row.candidates, row.failed) == (4, 1)
+
+
 def test_the_headline_is_less_what_choosing_adds_and_without_shared_test_images(tmp_path):
     now = {"protocol": {"score_epoch": "last"}, "optimism": {"selection": 0.01}}
     clean = {"candidate": "large", "images": 60, "contaminated": 20, "accuracy": 0.8, "ci95": [0.6, 0.9]}

@@ -12,8 +12,11 @@ from headstart import api, storage
 from headstart.api import Settings
 from headstart.evaluation.evidence import Evidence
 from headstart.evaluation.summary import Summary
+from headstart.recipe import Candidate, Optimizer, Training
 from headstart.runs.folder import RunFolder
+from headstart.study import finish, records
 from headstart.study.finish import baseline_of, count_alike
+from headstart.study.judge import left_out
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,22 @@ def test_friedman_has_every_candidate_that_finished(summary):
         assert summary.friedman is None
     else:
         assert list(summary.friedman.candidates) == done
+
+
+@pytest.mark.parametrize(("score_epoch", "predicts"), [("last", True), ("best", False)])
+def test_only_folds_at_their_end_predict_the_test(made_case, score_epoch, predicts):
+    """Those at their best epochs are flattered: a test below them would be blamed for that."""
+    features = np.random.default_rng(0).standard_normal((90, 6))
+    candidate = Candidate("made", "trained", train=Training(4, optimizer=Optimizer("sgd", 0.1)))
+    case = made_case(features, np.arange(90) % 3, [candidate], folds=3, score_epoch=score_epoch)
+    assert (finish._expected(case, 0.0, 40) is not None) == predicts
+
+
+def test_what_was_left_out_has_rows_that_say_so(made_case):
+    case = made_case(np.eye(6)[np.arange(30) % 3], np.arange(30) % 3, [Candidate("made", "a")], folds=3)
+    [judged] = case.judged
+    rows = list(records.result_rows([left_out(judged.network, judged.candidate, "no time")], case.parts))
+    assert [(one.candidate, one.status, one.accuracy) for one in rows] == [("a", "skipped", None)] * 3
 
 
 def test_images_that_share_a_group_are_counted():

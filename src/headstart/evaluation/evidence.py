@@ -299,13 +299,50 @@ class Overfitting:
     sentence: str
 
 
-TOGETHER = {
-    "average": "answers averaged",
-    "joined": "joined features",
-    "flip": "with mirror images",
-    "joined_flip": "joined features, with mirror images",
+@dataclass(frozen=True, slots=True)
+class CombinationWords:
+    """What one kind of combination is called.
+
+    Attributes:
+        short: behind the names of its members.
+        title: as the heading of a row.
+        subject: of a sentence, with the members as ``{names}``.
+        card: how it answers, in the card of its classifier.
+    """
+
+    short: str
+    title: str
+    subject: str
+    card: str
+
+
+COMBINATION_WORDS = {
+    "average": CombinationWords(
+        short="answers averaged",
+        title="Mean of several networks",
+        subject="The mean of the answers of {names}",
+        card="a head on each network; the answer is the mean of their probabilities",
+    ),
+    "joined": CombinationWords(
+        short="joined features",
+        title="One head on the features of several networks",
+        subject="One classifier on the joined features of {names}",
+        card="one head on the features of all networks together",
+    ),
+    "flip": CombinationWords(
+        short="with mirror images",
+        title="Mean over the image and its mirror image",
+        subject="The mean of the answers of {names} for the image and for its mirror image",
+        card="one head; the answer is the mean over the image and its mirror image",
+    ),
+    "joined_flip": CombinationWords(
+        short="joined features, with mirror images",
+        title="One head on the features of several networks, mean over the image and its mirror image",
+        subject="One classifier on the joined features of {names}, for the image and for its mirror image",
+        card="one head on the features of all networks together; the answer is the mean over the image and its mirror "
+        "image",
+    ),
 }
-"""How the members of a combination answer together, by its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,10 +364,15 @@ class Combination:
     recommended: bool
     sentence: str
 
+    @property
+    def said(self) -> CombinationWords:
+        """What its kind is called: the kind itself where a later version made it."""
+        return COMBINATION_WORDS.get(self.kind, CombinationWords(self.kind, self.kind, "{names}", self.kind))
+
     def words(self, called: Mapping[str, str] | None = None) -> str:
         """Return what a reader calls it: who answers together, and how; ``called`` are names of candidates by id."""
         members = [(called or {}).get(one, one) for one in self.members]
-        return f"{' and '.join(members)}, {TOGETHER.get(self.kind, self.kind)}"
+        return f"{' and '.join(members)}, {self.said.short}"
 
 
 @dataclass(frozen=True, slots=True)

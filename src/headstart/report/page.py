@@ -71,12 +71,6 @@ COLOUR_MODES = {
     "CMYK": "CMYK",
     "I;16": "grey, 16 bits",
 }
-COMBINED = {
-    "average": "Mean of several networks",
-    "joined": "One head on the features of several networks",
-    "flip": "Mean over the image and its mirror image",
-    "joined_flip": "One head on the features of several networks, mean over the image and its mirror image",
-}
 UNKNOWN_METHODS = {
     "energy": "the energy of the outputs, which is high when every class answers weakly",
     "energy_and_neighbours": "how weakly every class answers, and how far the most similar images it learned from are",
@@ -191,7 +185,6 @@ def _context(folder: RunFolder, findings: Findings) -> Mapping[str, Any]:
         "sure": sure.gather(summary),
         "called": called,
         "margin": content.equivalence(findings),
-        "combined": COMBINED,
         "together": headline.kept_combination(summary),
         "modes": COLOUR_MODES,
         "estimands": ESTIMANDS,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from headstart.data.decode import Resize
 from headstart.evaluation.comparison import compare_accuracy
-from headstart.evaluation.evidence import Combination
+from headstart.evaluation.evidence import COMBINATION_WORDS, Combination
 from headstart.evaluation.metrics import evaluate
 from headstart.evaluation.results import CandidateResult, Comparison
 from headstart.features.arrays import joined, new_array
@@ -178,12 +178,7 @@ def input_sizes(case: Case, members: Sequence[str]) -> tuple[Resize, ...]:
 
 def _who(one: Answers) -> str:
     names = f"{', '.join(one.members[:-1])} and {one.members[-1]}" if len(one.members) > 1 else one.members[0]
-    return {
-        AVERAGE: f"The mean of the answers of {names}",
-        JOINED: f"One classifier on the joined features of {names}",
-        FLIP: f"The mean of the answers of {names} for the image and for its mirror image",
-        JOINED_FLIP: f"One classifier on the joined features of {names}, for the image and for its mirror image",
-    }[one.kind]
+    return COMBINATION_WORDS[one.kind].subject.format(names=names)
 
 
 def _more(difference: float) -> str:

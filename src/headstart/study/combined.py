@@ -25,7 +25,6 @@ from headstart.study.combinations import (
     AVERAGE,
     FLIP,
     JOINED,
-    JOINED_FLIP,
     RECOMMENDED,
     UNSAVED,
     Answers,
@@ -39,14 +38,6 @@ from headstart.study.operating import Scored, thresholds_for
 
 if TYPE_CHECKING:
     import openvino as ov
-
-HOW = {
-    AVERAGE: "a head on each network; the answer is the mean of their probabilities",
-    JOINED: "one head on the features of all networks together",
-    FLIP: "one head; the answer is the mean over the image and its mirror image",
-    JOINED_FLIP: "one head on the features of all networks together; the answer is the mean over the image and its "
-    "mirror image",
-}
 
 
 def save_recommended(case: Case, found: Sequence[Combination]) -> tuple[Combination, ...]:
@@ -94,7 +85,7 @@ def save_combination(case: Case, combination: Combination) -> None:
         provenance=_provenance(case, combination, clean),
         answering=_answering(case, answers),
         learned=case.parts.learned,
-        facts=combination_facts(case, combination, _networks(case, combination), HOW[combination.kind], clean=clean),
+        facts=combination_facts(case, combination, _networks(case, combination), combination.said.card, clean=clean),
     )
 
 
